@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MPL-2.0
+
+# rustup's tools first: a distribution's cargo is often too old.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+TARGET  := $(or $(CARGO_TARGET_DIR),target)
+LIBRARY := libgstfailover.$(if $(filter Darwin,$(shell uname -s)),dylib,so)
+
+# Where GStreamer looks without being told. With PREFIX, the folder that pkg-config names under it.
+USER_FOLDER := $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/gstreamer-1.0/plugins
+FOLDER = $(if $(PREFIX),$(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=pluginsdir gstreamer-1.0),$(USER_FOLDER))
+# Built as the user, copied as root where only root may write.
+SUDO = $(if $(PREFIX),$(if $(DESTDIR),,$(shell test -w '$(PREFIX)' || echo sudo)))
+
+.PHONY: help setup build demo test check bench install uninstall clean
+
+help:
+	@echo 'make demo        two RTMP streams die and come back while the output plays on'
+	@echo '                 (WINDOW=1 shows it in a window)'
+	@echo 'make test        every test'
+	@echo 'make install     for you alone: $(USER_FOLDER)'
+	@echo '                 (PREFIX=/usr for everybody)'
+	@echo 'make uninstall   the same way back'
+	@echo 'make bench       what a buffer and a decision cost'
+	@echo 'make check       formatting, lints, documentation'
+	@echo 'make setup       what demo and test need, installed on Debian and Ubuntu'
+	@echo 'make clean       remove what was built'
+
+setup:
+	scripts/setup.sh test
+
+build:
+	cargo build --release --lib
+
+demo:
+	@scripts/setup.sh $(if $(WINDOW),window,demo)
+	cargo run --quiet --release --example demo -- $(if $(WINDOW),--window)
+
+test:
+	@scripts/setup.sh test
+	cargo build --lib
+	scripts/smoke.sh $(TARGET)/debug
+	scripts/test.sh
+
+check:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+
+bench:
+	cargo bench
+
+install: build
+	@test -n '$(FOLDER)' || { echo 'pkg-config does not know gstreamer-1.0'; exit 1; }
+	$(SUDO) install -d '$(DESTDIR)$(FOLDER)'
+	$(SUDO) install -m 755 '$(TARGET)/release/$(LIBRARY)' '$(DESTDIR)$(FOLDER)/'
+	@scripts/installed.sh '$(FOLDER)'
+
+uninstall:
+	$(SUDO) rm -f '$(DESTDIR)$(FOLDER)/$(LIBRARY)'
+
+clean:
+	cargo clean
+	rm -rf demo-out

@@ -1,0 +1,162 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Sees to it that what `make demo` and `make test` need is there. On Debian and Ubuntu it installs
+# what is missing and says so; elsewhere it names what to install. Does nothing when all is there.
+#
+#   scripts/setup.sh [demo|window|test]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+purpose=${1:-test}
+
+build_packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
+gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav)
+lab_packages=(nginx libnginx-mod-rtmp ffmpeg fonts-dejavu-core)
+window_packages=(gstreamer1.0-x gstreamer1.0-alsa)
+test_packages=(python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+
+main() {
+    case $purpose in
+        demo | window | test) ;;
+        *) die "usage: scripts/setup.sh [demo|window|test]" ;;
+    esac
+    require_rust
+    if command -v apt-get >/dev/null && command -v dpkg-query >/dev/null; then
+        install_debian_packages
+    else
+        require_programs
+    fi
+    pkg-config --atleast-version=1.22 gstreamer-1.0 ||
+        die "GStreamer is $(pkg-config --modversion gstreamer-1.0); 1.22 or newer is needed (Debian 12, Ubuntu 23.04 or newer)."
+}
+
+# ---- Debian and Ubuntu -------------------------------------------------------------------------
+
+install_debian_packages() {
+    local missing=()
+    collect_missing "to build the plugin" "${build_packages[@]}"
+    collect_missing "to run pipelines" "${gstreamer_packages[@]}"
+    collect_missing "for a real RTMP server and publishers on this machine" "${lab_packages[@]}"
+    case $purpose in
+        window) collect_missing "to show the video in a window" "${window_packages[@]}" ;;
+        test) collect_missing "for the Python example and the leak test" "${test_packages[@]}" ;;
+    esac
+    ((${#missing[@]})) || return 0
+
+    local nginx_is_new=false
+    [[ " ${missing[*]} " == *" nginx "* ]] && nginx_is_new=true
+    local as_root=()
+    if ((EUID != 0)); then
+        command -v sudo >/dev/null ||
+            die "this needs root and there is no sudo. As root, run: apt-get install --no-install-recommends ${missing[*]}"
+        as_root=(sudo)
+    fi
+    "$nginx_is_new" && hold_nginx_service
+    "${as_root[@]}" apt-get update -q
+    # RUNLEVEL=1 keeps a classic init from starting services that the installation brings.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+        apt-get install -y -q --no-install-recommends "${missing[@]}" || {
+        "$nginx_is_new" && release_nginx_service
+        die "apt-get could not install: ${missing[*]}"
+    }
+    "$nginx_is_new" && release_nginx_service
+    say "setup: done"
+}
+
+# Adds to `missing`, and says what will be installed and what for.
+collect_missing() {
+    local reason=$1 package lacking=()
+    shift
+    local installed
+    # Exits non-zero when it does not know one of them, and lists the others all the same.
+    installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null || true)
+    for package in "$@"; do
+        grep -qx "$package installed" <<<"$installed" || lacking+=("$package")
+    done
+    ((${#lacking[@]})) || return 0
+    say "setup: installing $reason: ${lacking[*]}"
+    missing+=("${lacking[@]}")
+}
+
+# We start an nginx of our own when we need it; the package must not open port 80 on this machine,
+# now or at the next boot. A masked unit cannot be started by the package's scripts.
+hold_nginx_service() {
+    command -v systemctl >/dev/null || return 0
+    "${as_root[@]}" systemctl mask --quiet nginx.service
+}
+
+release_nginx_service() {
+    if command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl unmask --quiet nginx.service || true
+    fi
+    "${as_root[@]}" update-rc.d nginx disable >/dev/null 2>&1 || true
+    say "setup: nginx is installed, its system service is off (systemctl enable nginx turns it on)"
+}
+
+# ---- other systems -----------------------------------------------------------------------------
+
+require_programs() {
+    local missing=()
+    pkg-config --exists gstreamer-1.0 gstreamer-video-1.0 gstreamer-app-1.0 2>/dev/null || missing+=("the development files of GStreamer and gst-plugins-base, and pkg-config")
+    local element
+    for element in rtmp2src flvdemux h264parse avdec_h264 x264enc; do
+        gst-inspect-1.0 "$element" >/dev/null 2>&1 || missing+=("the GStreamer element $element")
+    done
+    local program
+    for program in cc nginx ffmpeg; do
+        PATH=$PATH:/usr/sbin:/usr/local/sbin command -v "$program" >/dev/null || missing+=("$program")
+    done
+    compgen -G '/usr/*/nginx/modules/ngx_rtmp_module.so' >/dev/null ||
+        compgen -G '/usr/local/*/nginx/modules/ngx_rtmp_module.so' >/dev/null ||
+        compgen -G '/opt/homebrew/*/nginx/modules/ngx_rtmp_module.so' >/dev/null ||
+        missing+=("the RTMP module of nginx")
+    ((${#missing[@]})) || return 0
+
+    say "setup: this is no Debian or Ubuntu, so please install by hand what is missing:"
+    printf '  - %s\n' "${missing[@]}" >&2
+    case $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}" || uname -s) in
+        *fedora* | *rhel*)
+            say "Fedora: dnf install gcc pkgconf gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-{base,good,bad-free,ugly} gstreamer1-plugin-libav nginx nginx-mod-rtmp ffmpeg dejavu-sans-fonts python3-gobject valgrind (some of them from RPM Fusion)"
+            ;;
+        *arch*)
+            say "Arch: pacman -S gcc pkgconf gstreamer gst-plugins-{base,good,bad,ugly} gst-libav nginx nginx-mod-rtmp ffmpeg ttf-dejavu python-gobject valgrind (nginx-mod-rtmp may be in the AUR)"
+            ;;
+        *Darwin*)
+            say "macOS: brew install pkgconf gstreamer ffmpeg pygobject3, and an nginx with its RTMP module (brew tap denji/nginx; brew install nginx-full --with-rtmp-module)"
+            ;;
+    esac
+    exit 1
+}
+
+# ---- Rust --------------------------------------------------------------------------------------
+
+require_rust() {
+    local needed
+    needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    has_rust "$needed" && return
+    if command -v rustup >/dev/null; then
+        say "setup: installing the stable Rust toolchain, since Rust $needed or newer is needed"
+        rustup toolchain install stable --profile minimal --component rustfmt --component clippy
+        has_rust "$needed" && return
+        die "the default toolchain is still older than $needed: run 'rustup default stable', or 'RUSTUP_TOOLCHAIN=stable make …'"
+    fi
+    say "setup: Rust $needed or newer is needed and cargo is $(cargo --version 2>/dev/null || echo 'not installed')."
+    say "  The cargo of Debian 12 is too old. Install rustup, Rust's own installer, as https://rustup.rs says"
+    say "  (Debian 13, Ubuntu 24.04 and newer: apt-get install rustup), then: rustup default stable"
+    exit 1
+}
+
+has_rust() {
+    local version
+    version=$(cargo --version 2>/dev/null | cut -d' ' -f2) && [[ -n $version ]] &&
+        [[ $(printf '%s\n' "$1" "$version" | sort -V | head -n1) == "$1" ]]
+}
+
+say() { printf '%s\n' "$*" >&2; }
+die() {
+    say "setup: $*"
+    exit 1
+}
+
+main

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The naive model's reading of one input: its streams, their silence, its state, its relapses.
+
+use super::model::{Entry, Model, runs_after};
+use super::*;
+
+/// One announcement of a stream, up to the entry of its removal.
+struct Stream {
+    id: StreamId,
+    removed: Option<usize>,
+    beats: Vec<Beat>,
+}
+
+struct Beat {
+    index: usize,
+    at: Moment,
+    level: Level,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Level {
+    Fresh,
+    Quiet,
+    Silent,
+}
+
+fn level(last: Moment, now: Moment, config: &Config) -> Level {
+    match (now - last).nanos() {
+        silence if silence >= config.timeout.nanos() => Level::Silent,
+        silence if silence >= config.timeout.nanos() / 2 => Level::Quiet,
+        _ => Level::Fresh,
+    }
+}
+
+impl Model {
+    /// What the whole log says of this input.
+    pub(super) fn kind_at_end(&self, input: InputId) -> HealthKind {
+        let end = self.log.len() - 1;
+        let counted = self.counted(input, end);
+        match counted.iter().map(|stream| self.pulse(stream, end)).max() {
+            Some(Level::Fresh) => HealthKind::Flowing,
+            Some(Level::Quiet) => HealthKind::Suspect,
+            Some(Level::Silent) => HealthKind::Stalled,
+            None => self.kind_without_buffers(input),
+        }
+    }
+
+    fn kind_without_buffers(&self, input: InputId) -> HealthKind {
+        let (mut kind, mut is_running, mut since) = (HealthKind::Idle, false, Moment::ZERO);
+        for (index, now, entry) in self.entries(input, self.log.len() - 1) {
+            is_running = runs_after(is_running, &entry);
+            match entry {
+                Entry::Stopped(_) => kind = HealthKind::Idle,
+                Entry::Fact(Observation::Failed { .. }) if is_running => kind = HealthKind::Down,
+                Entry::Fact(Observation::Connecting { .. }) => {
+                    (kind, since) = (HealthKind::Connecting, now);
+                }
+                Entry::Wake
+                    if kind == HealthKind::Connecting
+                        && now - since >= self.configs[index].startup_timeout =>
+                {
+                    kind = HealthKind::Stalled;
+                }
+                _ => {}
+            }
+        }
+        kind
+    }
+
+    /// The streams whose silence counts: those that brought something, or else the last such.
+    fn counted(&self, input: InputId, end: usize) -> Vec<Stream> {
+        let mut streams = self.streams(input, end);
+        streams.retain(|stream| !stream.beats.is_empty());
+        if streams.iter().any(|stream| stream.removed.is_none()) {
+            streams.retain(|stream| stream.removed.is_none());
+        } else {
+            let last = streams.iter().map(|stream| stream.removed).max();
+            streams.retain(|stream| Some(stream.removed) == last);
+        }
+        streams
+    }
+
+    /// All streams that this input ever announced, with what each brought in the present attempt.
+    fn streams(&self, input: InputId, end: usize) -> Vec<Stream> {
+        let (mut streams, mut is_running) = (Vec::<Stream>::new(), false);
+        let mut floor = Moment::ZERO;
+        for (index, now, entry) in self.entries(input, end) {
+            is_running = runs_after(is_running, &entry);
+            let mut reset = None;
+            let mut present = streams.iter_mut().filter(|stream| stream.removed.is_none());
+            match entry {
+                Entry::Stopped(_) => reset = Some(now + Span::from_nanos(1)),
+                Entry::Fact(Observation::Connecting { .. }) => reset = Some(now),
+                Entry::Fact(Observation::Failed { .. }) if is_running => {
+                    reset = Some(now + Span::from_nanos(1));
+                }
+                Entry::Fact(Observation::StreamAdded { stream: id, .. })
+                    if !present.any(|stream| stream.id == id) =>
+                {
+                    streams.push(Stream::new(id));
+                }
+                Entry::Fact(Observation::StreamRemoved { stream: id, .. }) => {
+                    if let Some(stream) = present.find(|stream| stream.id == id) {
+                        stream.removed = Some(index);
+                    }
+                }
+                Entry::Fact(Observation::Arrived { stream: id, at, .. }) if is_running => {
+                    let at = at.min(now);
+                    let level = level(at, now, &self.configs[index]);
+                    if let Some(stream) = present.find(|stream| stream.id == id)
+                        && at >= floor
+                        && stream.takes(at, level)
+                    {
+                        stream.beats.push(Beat { index, at, level });
+                    }
+                }
+                _ => {}
+            }
+            if let Some(reset) = reset {
+                floor = floor.max(reset);
+                streams.iter_mut().for_each(|stream| stream.beats.clear());
+            }
+        }
+        streams
+    }
+
+    /// Each wake says how silent the stream was then; each later buffer takes back what is worse
+    /// than its own age. What is left of the worst of it counts.
+    fn pulse(&self, stream: &Stream, end: usize) -> Level {
+        let (mut worst, mut excuse) = (Level::Fresh, Level::Silent);
+        let mut beats = stream.beats.iter().rev().peekable();
+        for index in (0..=end).rev() {
+            let Some(newest) = beats.peek() else {
+                break;
+            };
+            let (now, entry) = self.log[index];
+            if newest.index == index {
+                excuse = excuse.min(newest.level);
+                beats.next();
+            } else if matches!(entry, Entry::Wake) && newest.index < index {
+                let silence = level(newest.at, now, &self.configs[index]);
+                worst = worst.max(silence.min(excuse));
+            }
+        }
+        worst.max(excuse.min(stream.beats[0].level))
+    }
+
+    /// The first reason against it since it was healthy, added or stopped, with the last buffer.
+    pub(super) fn loss(&self, input: InputId) -> Option<(Cause, Option<Moment>)> {
+        let (mut loss, mut is_running, mut waiting) = (None, false, Moment::ZERO);
+        for (index, now, entry) in self.entries(input, self.log.len() - 1) {
+            let was_healthy = index > 0
+                && self
+                    .kind_after(input, index - 1)
+                    .is_some_and(HealthKind::is_healthy);
+            is_running = runs_after(is_running, &entry);
+            let reason = match entry {
+                Entry::Fact(Observation::Connecting { .. }) => {
+                    waiting = now;
+                    was_healthy.then(|| (Cause::Closed, self.newest(input, index - 1)))
+                }
+                Entry::Fact(Observation::InputAdded { .. }) | Entry::Started(_) => {
+                    waiting = now;
+                    None
+                }
+                Entry::Fact(Observation::Failed { cause, .. }) if is_running => {
+                    Some((cause, self.newest(input, index - 1)))
+                }
+                Entry::Wake if was_healthy => self.stall(input, index),
+                Entry::Wake if is_running => {
+                    let is_over = now - waiting >= self.configs[index].startup_timeout;
+                    is_over.then_some((Cause::Startup, None))
+                }
+                _ => None,
+            };
+            let kind = self.kind_after(input, index);
+            let is_new = matches!(entry, Entry::Stopped(_));
+            loss = loss.or(reason);
+            if is_new || kind.is_some_and(HealthKind::is_healthy) {
+                loss = None;
+            }
+        }
+        loss
+    }
+
+    fn stall(&self, input: InputId, index: usize) -> Option<(Cause, Option<Moment>)> {
+        let silent = self.counted(input, index);
+        let silent = silent
+            .iter()
+            .filter(|one| self.pulse(one, index) == Level::Silent);
+        let last = silent
+            .filter_map(|one| one.beats.last())
+            .map(|beat| beat.at)
+            .min();
+        last.map(|last| (Cause::Stall, Some(last)))
+    }
+
+    fn newest(&self, input: InputId, index: usize) -> Option<Moment> {
+        let counted = self.counted(input, index);
+        let last = counted.iter().filter_map(|stream| stream.beats.last());
+        last.map(|beat| beat.at).max()
+    }
+
+    /// How often it was returned to in vain, less what it made good by health on air since.
+    pub(super) fn relapses(&self, input: InputId, now: Moment) -> u32 {
+        let (mut relapses, mut returned, mut steady) = (0, false, None::<Moment>);
+        let mut on_air = None;
+        for (index, (at, entry)) in self.log.iter().enumerate() {
+            let was_on_air = on_air == Some(input);
+            match entry {
+                Entry::Fact(Observation::InputAdded { input: one, .. }) if *one == input => {
+                    (relapses, returned, steady) = (0, false, None);
+                }
+                Entry::OnAir(one, cause) => {
+                    on_air = Some(*one);
+                    if was_on_air && let Some(since) = steady.take() {
+                        relapses = self.forgiven(relapses, *at - since, index);
+                    }
+                    returned = *one == input && *cause == Cause::Recovered;
+                }
+                Entry::Fact(Observation::InputRemoved { input: one }) if on_air == Some(*one) => {
+                    on_air = None;
+                }
+                _ => {}
+            }
+            let kind = self.kind_after(input, index);
+            if on_air == Some(input) && kind.is_some_and(HealthKind::is_healthy) {
+                steady.get_or_insert(*at);
+            } else if on_air == Some(input)
+                && let Some(since) = steady.take()
+            {
+                let (need, config) = (self.need(relapses, index), self.configs[index]);
+                if returned && !need.is_zero() && need < config.recovery_max {
+                    relapses += 1;
+                }
+                returned = false;
+                relapses = self.forgiven(relapses, *at - since, index);
+            }
+        }
+        let steady = steady.filter(|_| on_air == Some(input));
+        steady.map_or(relapses, |since| {
+            self.forgiven(relapses, now - since, self.log.len() - 1)
+        })
+    }
+
+    fn forgiven(&self, relapses: u32, steady: Span, index: usize) -> u32 {
+        let need = self.need(relapses, index);
+        if relapses == 0 || need.is_zero() || steady < need {
+            return relapses;
+        }
+        self.forgiven(relapses - 1, steady - need, index)
+    }
+
+    pub(super) fn need(&self, relapses: u32, index: usize) -> Span {
+        let config = self.configs[index];
+        let doubled = (0..relapses).fold(config.recovery_time, |need, _| need * 2);
+        if doubled <= config.recovery_max {
+            doubled
+        } else {
+            config.recovery_time.max(config.recovery_max)
+        }
+    }
+}
+
+impl Stream {
+    fn new(id: StreamId) -> Self {
+        Self {
+            id,
+            removed: None,
+            beats: Vec::new(),
+        }
+    }
+
+    fn takes(&self, at: Moment, level: Level) -> bool {
+        match self.beats.last() {
+            Some(newest) => at > newest.at,
+            None => level != Level::Silent,
+        }
+    }
+}

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Where the policy meets the pads: it is told what was seen, its actions are carried out, its next
+//! wake-up is armed, and what happened is told to the world once no lock is held.
+
+use super::imp::FailoverSwitch;
+use super::pad::FailoverSwitchPad;
+use super::report::{self, Report, number};
+use super::standby::Coding;
+use super::state::{Pending, Sink, State};
+use super::{CAT, SwitchEvent};
+use crate::policy::{Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What is to be said after the lock is gone.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) switched: Option<Report>,
+    pub(super) events: Vec<SwitchEvent>,
+    pub(super) health: Vec<FailoverSwitchPad>,
+    pub(super) key_frames: Vec<FailoverSwitchPad>,
+    pub(super) latency_changed: bool,
+    /// The policy was asked: its next wake-up may have moved.
+    pub(super) consulted: bool,
+}
+
+impl FailoverSwitch {
+    /// Tells the policy something and does what it says.
+    pub(super) fn consult(&self, tell: impl FnOnce(&mut Policy, Moment)) {
+        let mut outbox = Outbox::default();
+        {
+            let mut state = self.state();
+            let now = self.time.now();
+            state.consult(now, &mut outbox, |policy| tell(policy, now));
+        }
+        self.say(outbox);
+    }
+
+    /// The wake-up: runs in the clock's thread, so it only decides and tells.
+    fn ring(&self) {
+        self.alarm.rang(self.time.now());
+        self.consult(|policy, now| policy.wake(now));
+    }
+
+    /// Arms the one wake-up for when the policy next wants to look.
+    pub(super) fn arm(&self) {
+        let next = self.state().next_wake;
+        if let Some(at) = next {
+            let weak = self.obj().downgrade();
+            self.alarm.set(&self.time, at, move || {
+                if let Some(switch) = weak.upgrade() {
+                    switch.imp().ring();
+                }
+            });
+        }
+    }
+
+    /// With no lock held.
+    pub(super) fn say(&self, outbox: Outbox) {
+        if outbox.consulted {
+            self.arm();
+        }
+        for pad in outbox.key_frames {
+            self.ask_key_frame(&pad);
+        }
+        for pad in outbox.health {
+            pad.notify_is_healthy();
+        }
+        for event in outbox.events {
+            self.tell(event);
+        }
+        if let Some(report) = outbox.switched {
+            self.tell_switched(report);
+        }
+        if outbox.latency_changed {
+            let obj = self.obj();
+            let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+        }
+    }
+
+    fn ask_key_frame(&self, pad: &FailoverSwitchPad) {
+        gst::debug!(CAT, obj = pad, "asking for a key frame");
+        // Standard form of GstForceKeyUnit, as gst_video_event_new_upstream_force_key_unit makes it.
+        let event = gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build();
+        pad.push_event(event);
+    }
+
+    fn tell(&self, event: SwitchEvent) {
+        match &event {
+            SwitchEvent::Health {
+                input,
+                old,
+                new,
+                cause,
+            } => {
+                let cause_name = cause.map_or("none", |cause| cause.as_str());
+                gst::info!(
+                    CAT,
+                    imp = self,
+                    "input {}: {} -> {} ({cause_name})",
+                    input.0,
+                    old.as_str(),
+                    new.as_str()
+                );
+                self.post(report::input_state(*input, *old, *new, *cause));
+            }
+            SwitchEvent::EverythingDown => {
+                gst::warning!(CAT, imp = self, "every input is down");
+            }
+            SwitchEvent::SomethingUp => gst::info!(CAT, imp = self, "an input is back"),
+            SwitchEvent::Start(_) | SwitchEvent::Stop(_) | SwitchEvent::Switched(_) => (),
+        }
+        self.listen(event);
+    }
+
+    fn tell_switched(&self, report: Report) {
+        gst::info!(
+            CAT,
+            imp = self,
+            "on air: {} -> {} because of {}; found after {}, gap {}, key frame after {}",
+            report.from.map_or(-1, number),
+            number(report.to),
+            report.cause.as_str(),
+            crate::clock::clock_time(report.detection),
+            crate::clock::clock_time(report.gap),
+            crate::clock::clock_time(report.key_frame_wait),
+        );
+        self.obj().notify("active-pad");
+        self.post(report.to_structure("failover-switched"));
+        self.listen(SwitchEvent::Switched(report));
+    }
+
+    fn post(&self, structure: gst::Structure) {
+        let obj = self.obj();
+        let message = gst::message::Element::builder(structure).src(&*obj);
+        let _ = obj.post_message(message.build());
+    }
+
+    fn listen(&self, event: SwitchEvent) {
+        let listener = self.listener();
+        if let Some(listener) = listener {
+            listener(event);
+        }
+    }
+}
+
+impl State {
+    pub(super) fn consult(
+        &mut self,
+        now: Moment,
+        outbox: &mut Outbox,
+        tell: impl FnOnce(&mut Policy),
+    ) {
+        self.report_stamps(now);
+        tell(&mut self.policy);
+        outbox.consulted = true;
+        while let Some(action) = self.policy.next_action() {
+            self.carry_out(action, now, outbox);
+        }
+        self.next_wake = self.policy.next_wake();
+    }
+
+    /// The hot path only leaves stamps; before it decides, the policy gets them all.
+    fn report_stamps(&mut self, now: Moment) {
+        for (input, streams) in &mut self.inputs {
+            // A push that does not return is downstream's fault, and it holds up every stream that
+            // the same thread feeds.
+            let stuck = streams
+                .sinks
+                .values()
+                .fold(false, |stuck, sink| sink.pad.imp().pushes.is_stuck() | stuck);
+            for (stream, sink) in &mut streams.sinks {
+                if stuck && sink.stamp.is_some() {
+                    sink.stamp = Some(now);
+                }
+                if let (Some(at), false) = (sink.stamp, sink.eos) {
+                    let (input, stream) = (*input, *stream);
+                    let arrived = Observation::Arrived { input, stream, at };
+                    self.policy.observe(now, arrived);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action, now: Moment, outbox: &mut Outbox) {
+        match action {
+            Action::Switch {
+                to,
+                cause,
+                detection,
+                ..
+            } => {
+                if self.is_on_air(to) {
+                    // Back before the cut was made.
+                    self.pending = None;
+                    return;
+                }
+                let gate = self.gate_of(to);
+                outbox.ask_key_frame(gate.and_then(|stream| self.sink(to, stream)));
+                self.pending = Some(Pending {
+                    to,
+                    cause,
+                    detection,
+                    since: now,
+                    gate: None,
+                    ready_since: None,
+                    missed: 0,
+                    asked_at: now,
+                });
+                if let Some(input) = self.inputs.get(&to) {
+                    input.wake_waiters();
+                }
+            }
+            Action::HealthChanged {
+                input,
+                old,
+                new,
+                cause,
+            } => self.health_changed(input, old, new, cause, outbox),
+            Action::EverythingDown => outbox.events.push(SwitchEvent::EverythingDown),
+            Action::SomethingUp => outbox.events.push(SwitchEvent::SomethingUp),
+            Action::Start { input } => outbox.events.push(SwitchEvent::Start(input)),
+            Action::Stop { input } => outbox.events.push(SwitchEvent::Stop(input)),
+        }
+    }
+
+    fn health_changed(
+        &mut self,
+        input: InputId,
+        old: HealthKind,
+        new: HealthKind,
+        cause: Option<Cause>,
+        outbox: &mut Outbox,
+    ) {
+        if let Some(streams) = self.inputs.get_mut(&input) {
+            let healthy = matches!(new, HealthKind::Flowing | HealthKind::Suspect);
+            for sink in streams.sinks.values_mut() {
+                sink.announce |= new != HealthKind::Flowing;
+                if sink.pad.imp().healthy.swap(healthy, Relaxed) != healthy {
+                    outbox.health.push(sink.pad.clone());
+                }
+            }
+        }
+        if new == HealthKind::Suspect && self.is_on_air(input) {
+            self.warm_standbys(input, outbox);
+        }
+        // To be suspect is our own worry: outside it reads as flowing.
+        let plain = |kind| match kind {
+            HealthKind::Suspect => HealthKind::Flowing,
+            other => other,
+        };
+        let (old, new) = (plain(old), plain(new));
+        if old != new {
+            outbox.events.push(SwitchEvent::Health {
+                input,
+                old,
+                new,
+                cause,
+            });
+        }
+    }
+
+    /// The input on air may be dying: what could take over should have a fresh key frame by then.
+    fn warm_standbys(&self, on_air: InputId, outbox: &mut Outbox) {
+        for input in self.inputs.keys().filter(|input| **input != on_air) {
+            let healthy = self.policy.health(*input).is_some_and(|h: Health| h.is_healthy());
+            let gate = self.gate_of(*input).filter(|_| healthy);
+            outbox.ask_key_frame(gate.and_then(|stream| self.sink(*input, stream)));
+        }
+    }
+}
+
+impl Outbox {
+    pub(super) fn ask_key_frame(&mut self, sink: Option<&Sink>) {
+        if let Some(sink) = sink.filter(|sink| sink.coding == Coding::Delta) {
+            self.key_frames.push(sink.pad.clone());
+        }
+    }
+}
+
+/// How the owner of a switch drives it; a switch that stands alone is driven by its pads.
+impl FailoverSwitch {
+    pub(crate) fn add_input(
+        &self,
+        input: InputId,
+        priority: u32,
+        standby: crate::policy::Standby,
+    ) {
+        self.state().inputs.entry(input).or_default().standby = standby;
+        self.consult(|policy, now| {
+            policy.observe(
+                now,
+                Observation::InputAdded {
+                    input,
+                    priority,
+                    standby,
+                },
+            );
+        });
+    }
+
+    /// A new attempt of this input's source begins.
+    pub(crate) fn connecting(&self, input: InputId) {
+        if let Some(input) = self.state().inputs.get_mut(&input) {
+            input.restart();
+        }
+        self.consult(|policy, now| policy.observe(now, Observation::Connecting { input }));
+    }
+
+    pub(crate) fn failed(&self, input: InputId, cause: Cause) {
+        self.consult(|policy, now| policy.observe(now, Observation::Failed { input, cause }));
+    }
+
+    pub(crate) fn hold(&self, input: Option<InputId>) {
+        self.consult(|policy, now| policy.observe(now, Observation::Hold(input)));
+    }
+
+    pub(crate) fn prioritise(&self, input: InputId, priority: u32) {
+        self.consult(|policy, now| {
+            policy.observe(now, Observation::Prioritised { input, priority });
+        });
+    }
+
+    /// Whether anything is sent; a live owner sends nothing in PAUSED.
+    pub(crate) fn set_halted(&self, halted: bool) {
+        let mut state = self.state();
+        state.halted = halted;
+        if !halted {
+            // What was missed meanwhile is not caught up on: live goes on with what is now.
+            for input in state.inputs.values_mut() {
+                input.timeline.reset();
+                for sink in input.sinks.values_mut() {
+                    sink.standby.clear();
+                    sink.open = false;
+                }
+            }
+            for output in state.outputs.values_mut() {
+                output.discont = true;
+            }
+        }
+    }
+
+    pub(crate) fn set_time_base(&self, input: InputId, base: super::timeline::TimeBase) {
+        if let Some(input) = self.state().inputs.get_mut(&input) {
+            input.timeline.set_base(base);
+        }
+    }
+
+    pub(crate) fn is_live(&self, input: InputId) -> bool {
+        let state = self.state();
+        let sinks = state.inputs.get(&input).map(|i| &i.sinks);
+        sinks
+            .into_iter()
+            .flat_map(|sinks| sinks.values())
+            .filter_map(|sink| sink.upstream)
+            .any(|upstream| upstream.live)
+    }
+}
+
+/// Told of all that happens, with no lock held.
+pub(crate) type Listener = std::sync::Arc<dyn Fn(SwitchEvent) + Send + Sync>;

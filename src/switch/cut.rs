@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PURE: where a cut falls. Numbers of output time only, nanoseconds.
+//!
+//! One stream of the new input, its *gate*, decides for all: the video where there is one. A gate of
+//! encoded video opens on a key frame only. What was sent is never sent again and time never goes
+//! back. While the old input still delivers, nothing may be lost either, so the new one waits until
+//! it fits on to the end of what was sent. The other streams follow the gate.
+
+use super::standby::Coding;
+
+/// How late a raw piece from memory may be sent, so that no sink shows it late.
+const STILL_ON_TIME: i64 = 2_000_000;
+/// How much later than by habit the newest raw piece may come and still be of use.
+const MOST_JITTER: i64 = 500_000_000;
+/// How far a living input may be moved later when its key frames always come just behind.
+const MOST_SHIFT: i64 = 250_000_000;
+/// What is taken for the length of a piece that does not say.
+const SOME_LENGTH: i64 = 10_000_000;
+
+/// Where an output stream stands: the last piece that was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Position {
+    pub order: i64,
+    pub start: i64,
+    /// The furthest end of all that was sent.
+    pub end: i64,
+}
+
+/// A piece at hand, in output time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placed {
+    pub order: i64,
+    pub start: i64,
+    pub end: i64,
+    pub key: bool,
+}
+
+/// What a cut depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation {
+    pub coding: Coding,
+    /// `None`: nothing was sent on this stream yet.
+    pub position: Option<Position>,
+    pub now: i64,
+    /// What was promised downstream: a piece is on time until start + latency.
+    pub latency: i64,
+    /// How late the new input's pieces come by habit.
+    pub lateness: i64,
+    /// The input that leaves still delivers on this stream.
+    pub alive: bool,
+    /// Waited long enough for a piece that leaves no hole.
+    pub waited: bool,
+    /// Key frames came, and came too late.
+    pub missed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// Nothing at hand to begin with.
+    Wait,
+    /// There is, but the living input should first come up to it.
+    Ready,
+    /// Begin with piece `first` (it may be yet to come), the new input moved later by `shift`.
+    At {
+        first: usize,
+        shift: i64,
+    },
+}
+
+/// Looks for the cut among the pieces of the gate; the last one has just arrived.
+pub fn find(situation: &Situation, pieces: &[Placed]) -> Cut {
+    let newest = pieces.len().saturating_sub(1);
+    let usable = |(i, piece): &(usize, &Placed)| {
+        (situation.coding != Coding::Delta || piece.key)
+            && situation.is_on_time(piece, *i == newest)
+    };
+    let fitting = pieces
+        .iter()
+        .enumerate()
+        .filter(usable)
+        .find(|(_, piece)| situation.fits(piece));
+    if let Some((first, piece)) = fitting {
+        if situation.joins(piece) || situation.waited || !situation.alive {
+            return Cut::At { first, shift: 0 };
+        }
+        return Cut::Ready;
+    }
+    if situation.coding == Coding::Delta {
+        return shifted(situation, pieces, newest);
+    }
+    if situation.waited {
+        // It lags behind: the old one stops here, and it begins when it has come this far.
+        return Cut::At {
+            first: pieces.len(),
+            shift: 0,
+        };
+    }
+    Cut::Ready
+}
+
+/// The first piece to be sent of a stream of the new input, none of it before `floor`; the number of
+/// pieces when it is yet to come.
+pub fn follow(situation: &Situation, pieces: &[Placed], floor: i64) -> usize {
+    let newest = pieces.len().saturating_sub(1);
+    pieces
+        .iter()
+        .enumerate()
+        .find(|(i, piece)| {
+            (situation.coding != Coding::Delta || piece.key)
+                && situation.is_on_time(piece, *i == newest)
+                && piece.middle() >= floor
+                && situation.fits(piece)
+        })
+        .map_or(pieces.len(), |(i, _)| i)
+}
+
+/// A living input whose key frame came just too late: after enough patience it is moved later by
+/// that little, for its next key frame would come just as late.
+fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
+    let (Some(position), Some(piece)) = (situation.position, pieces.get(newest)) else {
+        return Cut::Wait;
+    };
+    let behind = position
+        .end
+        .saturating_sub(piece.start)
+        .max(position.order.saturating_add(1).saturating_sub(piece.order));
+    if piece.key && situation.missed && behind <= MOST_SHIFT {
+        return Cut::At {
+            first: newest,
+            shift: behind.max(0),
+        };
+    }
+    Cut::Wait
+}
+
+impl Situation {
+    /// Neither repeats nor goes back.
+    fn fits(&self, piece: &Placed) -> bool {
+        let Some(position) = self.position else {
+            return true;
+        };
+        let in_order = piece.order > position.order && piece.start > position.start;
+        in_order && piece.middle() >= position.end
+    }
+
+    /// Leaves no hole behind what was sent.
+    fn joins(&self, piece: &Placed) -> bool {
+        self.position
+            .is_none_or(|position| piece.start <= position.end.saturating_add(piece.half()))
+    }
+
+    fn is_on_time(&self, piece: &Placed, newest: bool) -> bool {
+        let allowed = match newest {
+            true => self.lateness.saturating_add(MOST_JITTER),
+            false => STILL_ON_TIME,
+        };
+        let due = piece.start.saturating_add(self.latency);
+        self.coding != Coding::Raw || due >= self.now.saturating_sub(allowed)
+    }
+}
+
+impl Placed {
+    fn half(&self) -> i64 {
+        let length = self.end.saturating_sub(self.start);
+        if length > 0 {
+            length / 2
+        } else {
+            SOME_LENGTH / 2
+        }
+    }
+
+    fn middle(&self) -> i64 {
+        self.start.saturating_add(self.half())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FRAME: i64 = 20_000_000;
+
+    fn frame(n: i64, key: bool) -> Placed {
+        Placed {
+            order: n * FRAME,
+            start: n * FRAME,
+            end: (n + 1) * FRAME,
+            key,
+        }
+    }
+
+    fn sent_up_to(n: i64) -> Option<Position> {
+        Some(Position {
+            order: n * FRAME,
+            start: n * FRAME,
+            end: (n + 1) * FRAME,
+        })
+    }
+
+    fn situation(coding: Coding, position: Option<Position>, now: i64) -> Situation {
+        Situation {
+            coding,
+            position,
+            now,
+            latency: 0,
+            lateness: 0,
+            alive: false,
+            waited: false,
+            missed: false,
+        }
+    }
+
+    fn at(first: usize) -> Cut {
+        Cut::At { first, shift: 0 }
+    }
+
+    #[test]
+    fn raw_pieces_from_memory_that_are_late_are_not_sent() {
+        let pieces = [frame(10, true), frame(11, true), frame(12, true)];
+        let now = situation(Coding::Raw, sent_up_to(3), 12 * FRAME);
+        assert_eq!(find(&now, &pieces), at(2));
+        let hidden = Situation {
+            latency: FRAME,
+            ..now
+        };
+        assert_eq!(find(&hidden, &pieces), at(1));
+    }
+
+    #[test]
+    fn the_newest_piece_of_an_input_that_is_always_late_is_sent() {
+        let late = situation(Coding::Raw, sent_up_to(3), 60 * FRAME);
+        assert_eq!(find(&late, &[frame(10, true)]), Cut::Ready);
+        let by_habit = Situation {
+            lateness: 40 * FRAME,
+            ..late
+        };
+        assert_eq!(find(&by_habit, &[frame(10, true)]), at(0));
+    }
+
+    #[test]
+    fn encoded_video_is_cut_on_a_key_frame_only() {
+        let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
+        assert_eq!(find(&dead, &[frame(11, false), frame(12, false)]), Cut::Wait);
+        assert_eq!(find(&dead, &[frame(4, true), frame(5, false)]), at(0));
+    }
+
+    #[test]
+    fn a_key_frame_that_was_shown_already_is_not_repeated() {
+        let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
+        assert_eq!(find(&dead, &[frame(3, true), frame(4, false)]), Cut::Wait);
+        assert_eq!(find(&dead, &[frame(2, true), frame(4, true)]), at(1));
+    }
+
+    #[test]
+    fn a_living_input_is_left_without_a_hole() {
+        let alive = Situation {
+            alive: true,
+            ..situation(Coding::Delta, sent_up_to(3), 5 * FRAME)
+        };
+        assert_eq!(find(&alive, &[frame(5, true)]), Cut::Ready);
+        assert_eq!(find(&alive, &[frame(4, true)]), at(0));
+        let waited = Situation {
+            waited: true,
+            ..alive
+        };
+        assert_eq!(find(&waited, &[frame(5, true)]), at(0));
+    }
+
+    #[test]
+    fn an_input_that_always_comes_just_behind_is_moved_later() {
+        let behind = Situation {
+            alive: true,
+            missed: true,
+            ..situation(Coding::Delta, sent_up_to(3), 4 * FRAME)
+        };
+        assert_eq!(
+            find(&behind, &[frame(3, true)]),
+            Cut::At {
+                first: 0,
+                shift: FRAME
+            }
+        );
+        let patient = Situation {
+            waited: false,
+            missed: false,
+            ..behind
+        };
+        assert_eq!(find(&patient, &[frame(3, true)]), Cut::Wait);
+    }
+
+    #[test]
+    fn sound_follows_the_picture() {
+        let sound = situation(Coding::Independent, sent_up_to(3), 12 * FRAME);
+        let pieces: Vec<_> = (4..10).map(|n| frame(n, true)).collect();
+        assert_eq!(follow(&sound, &pieces, 7 * FRAME), 3);
+        assert_eq!(follow(&sound, &pieces, 70 * FRAME), 6);
+        assert_eq!(follow(&sound, &pieces, i64::MIN), 0);
+    }
+
+    fn any_coding() -> impl Strategy<Value = Coding> {
+        prop_oneof![
+            Just(Coding::Raw),
+            Just(Coding::Independent),
+            Just(Coding::Delta)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_never_repeats_goes_back_or_starts_on_a_delta_frame(
+            coding in any_coding(),
+            sent in proptest::option::of(0i64..40),
+            first in 0i64..40,
+            keys in proptest::collection::vec(any::<bool>(), 1..40),
+            late in 0i64..20,
+            alive: bool,
+            waited: bool,
+            missed: bool,
+        ) {
+            let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
+            let last = first + pieces.len() as i64 - 1;
+            let position = sent.and_then(sent_up_to);
+            let situation = Situation { coding, position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed };
+            // The naive answer: the first piece that breaks no rule, looked for one by one.
+            let naive = (0..pieces.len()).find(|i| {
+                let n = first + *i as i64;
+                let usable = coding != Coding::Delta || keys[*i];
+                let on_time = coding != Coding::Raw || *i + 1 == pieces.len() || late == 0 && n == last;
+                usable && on_time && sent.is_none_or(|s| n > s)
+            });
+            match find(&situation, &pieces) {
+                Cut::At { first: i, shift: 0 } if i < pieces.len() => prop_assert_eq!(Some(i), naive),
+                Cut::At { shift: 0, .. } => prop_assert!(waited && naive.is_none() && coding != Coding::Delta),
+                Cut::At { first: i, shift } => {
+                    prop_assert!(missed && naive.is_none() && i == pieces.len() - 1);
+                    prop_assert!(coding == Coding::Delta && keys[i]);
+                    prop_assert_eq!(pieces[i].start + shift, position.map_or(0, |p| p.end));
+                }
+                Cut::Ready => prop_assert!(!waited && (alive && naive.is_some() || naive.is_none() && coding != Coding::Delta)),
+                Cut::Wait => prop_assert!(naive.is_none() && coding == Coding::Delta),
+            }
+        }
+    }
+}

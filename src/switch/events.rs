@@ -1,0 +1,380 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Events and queries of `failoverswitch`: what comes from an input goes out only while it is on air,
+//! what comes from downstream goes to the input on air only.
+
+use super::brain::Outbox;
+use super::imp::FailoverSwitch;
+use super::pad::{FailoverSwitchPad, Place};
+use super::standby::Coding;
+use super::state::Upstream;
+use crate::policy::{Cause, InputId, Observation, StreamId};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+impl FailoverSwitch {
+    pub(super) fn sink_event(&self, pad: &FailoverSwitchPad, event: gst::Event) -> bool {
+        let Some(place) = pad.imp().place.get() else {
+            return false;
+        };
+        match event.view() {
+            gst::EventView::FlushStart(_) => self.flush_start(pad, place, event),
+            gst::EventView::FlushStop(_) => self.flush_stop(pad, place, event),
+            gst::EventView::StreamStart(_) => self.stream_start(place),
+            gst::EventView::Caps(caps) => self.caps(pad, place, caps.caps()),
+            gst::EventView::Segment(segment) => {
+                pad.imp().ask_latency.store(true, Relaxed);
+                let segment = segment.segment().downcast_ref::<gst::ClockTime>().cloned();
+                if let Some(sink) = self.state().sink_mut(place.input, place.stream) {
+                    // Another format says nothing of time: such buffers count as of their arrival.
+                    sink.segment = segment;
+                }
+                true
+            }
+            gst::EventView::Gap(gap) => self.gap(pad, place, gap.get()),
+            gst::EventView::Eos(_) => self.end_of_stream(pad, place),
+            gst::EventView::Tag(_) => self.send_if_on_air(place, event),
+            gst::EventView::StreamCollection(_) | gst::EventView::StreamGroupDone(_) => true,
+            _ => self.send_if_on_air(place, event),
+        }
+    }
+
+    fn flush_start(&self, pad: &FailoverSwitchPad, place: &Place, event: gst::Event) -> bool {
+        // Never behind a push: it is what unblocks it.
+        let shell = pad.imp();
+        shell.flushing.store(true, Relaxed);
+        shell.wait.cancel();
+        self.time.nudge();
+        let on_air = self.state().is_on_air(place.input);
+        !on_air || place.output.push_event(event)
+    }
+
+    fn flush_stop(&self, pad: &FailoverSwitchPad, place: &Place, event: gst::Event) -> bool {
+        let _lane = place.lane.enter();
+        pad.imp().flushing.store(false, Relaxed);
+        let on_air = {
+            let mut state = self.state();
+            let on_air = state.is_on_air(place.input);
+            if let Some(input) = state.inputs.get_mut(&place.input) {
+                input.timeline.reset();
+            }
+            if let Some(sink) = state.sink_mut(place.input, place.stream) {
+                sink.segment = None;
+                sink.standby.clear();
+                sink.open = false;
+                sink.eos = false;
+                sink.announce = true;
+            }
+            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| on_air) {
+                output.segment_due = true;
+                output.discont = true;
+                output.eos = false;
+            }
+            on_air
+        };
+        !on_air || place.output.push_event(event)
+    }
+
+    fn stream_start(&self, place: &Place) -> bool {
+        let was_eos = {
+            let mut state = self.state();
+            let on_air = state.is_on_air(place.input);
+            let Some(input) = state.inputs.get_mut(&place.input) else {
+                return false;
+            };
+            if !on_air {
+                input.timeline.reset();
+            }
+            let Some(sink) = input.sinks.get_mut(&place.stream) else {
+                return false;
+            };
+            sink.announce = true;
+            sink.open = false;
+            sink.standby.clear();
+            std::mem::take(&mut sink.eos)
+        };
+        if was_eos {
+            let (input, stream) = (place.input, place.stream);
+            self.consult(|policy, now| {
+                policy.observe(now, Observation::StreamAdded { input, stream });
+            });
+        }
+        true
+    }
+
+    fn caps(&self, pad: &FailoverSwitchPad, place: &Place, caps: &gst::CapsRef) -> bool {
+        pad.imp().ask_latency.store(true, Relaxed);
+        let _lane = pad.imp().on_air.load(Relaxed).then(|| place.lane.enter());
+        let send = {
+            let mut state = self.state();
+            let on_air = state.is_on_air(place.input);
+            if let Some(sink) = state.sink_mut(place.input, place.stream) {
+                let coding = coding_of(caps);
+                if coding != sink.coding {
+                    sink.standby.clear();
+                }
+                sink.coding = coding;
+            }
+            let begun = state
+                .outputs
+                .get(&place.stream)
+                .is_some_and(|output| output.started && !output.sticky_due);
+            on_air && begun
+        };
+        let same = place.output.current_caps().is_some_and(|c| *c == *caps);
+        if send && !same {
+            return place.output.push_event(gst::event::Caps::new(&caps.to_owned()));
+        }
+        true
+    }
+
+    fn gap(
+        &self,
+        pad: &FailoverSwitchPad,
+        place: &Place,
+        gap: (gst::ClockTime, Option<gst::ClockTime>),
+    ) -> bool {
+        let _lane = pad.imp().on_air.load(Relaxed).then(|| place.lane.enter());
+        let start = {
+            let mut state = self.state();
+            let now = self.time.now();
+            let open = state.is_on_air(place.input) && !state.halted;
+            let Some(input) = state.inputs.get_mut(&place.input) else {
+                return false;
+            };
+            let offset = input.timeline.offset();
+            let Some(sink) = input.sinks.get_mut(&place.stream) else {
+                return false;
+            };
+            // Nothing to play, but somebody is there.
+            sink.stamp = sink.stamp.map(|_| now);
+            let running = match &sink.segment {
+                Some(segment) => segment.to_running_time(gap.0),
+                None => Some(gap.0),
+            };
+            running.filter(|_| open && sink.open).map(|running| {
+                let placed = super::state::signed(running.nseconds()).saturating_add(offset);
+                gst::ClockTime::from_nseconds(u64::try_from(placed).unwrap_or(0))
+            })
+        };
+        start.is_none_or(|start| {
+            let event = gst::event::Gap::builder(start).duration(gap.1).build();
+            place.output.push_event(event)
+        })
+    }
+
+    fn send_if_on_air(&self, place: &Place, event: gst::Event) -> bool {
+        let sends = || {
+            let state = self.state();
+            let begun = state
+                .outputs
+                .get(&place.stream)
+                .is_some_and(|output| output.started);
+            begun && state.is_on_air(place.input)
+        };
+        if !sends() {
+            return true;
+        }
+        let _lane = event.is_serialized().then(|| place.lane.enter());
+        !sends() || place.output.push_event(event)
+    }
+
+    /// The end of one stream, and of the input when it was the last. It ends the programme only when
+    /// there is no input left that could go on.
+    fn end_of_stream(&self, pad: &FailoverSwitchPad, place: &Place) -> bool {
+        let (input, stream) = (place.input, place.stream);
+        let stop_on_eos = self.settings().stop_on_eos;
+        let mut outbox = Outbox::default();
+        let over = {
+            let mut state = self.state();
+            let now = self.time.now();
+            if let Some(sink) = state.sink_mut(input, stream) {
+                sink.eos = true;
+            }
+            let ended = state.inputs.get(&input).is_some_and(|i| i.is_eos());
+            let on_air = state.is_on_air(input);
+            let observation = if ended {
+                Observation::Failed {
+                    input,
+                    cause: Cause::Eos,
+                }
+            } else {
+                Observation::StreamRemoved { input, stream }
+            };
+            state.consult(now, &mut outbox, |policy| policy.observe(now, observation));
+            let nobody_left = state
+                .inputs
+                .values()
+                .all(|i| i.is_eos() || i.sinks.values().all(|sink| !sink.is_fed()));
+            ended && !self.is_owned() && (nobody_left || stop_on_eos && on_air)
+        };
+        gst::info!(super::CAT, obj = pad, "end of stream");
+        self.say(outbox);
+        if over {
+            self.send_eos();
+        }
+        true
+    }
+
+    /// Ends the programme.
+    pub(crate) fn send_eos(&self) {
+        let outputs: Vec<_> = {
+            let mut state = self.state();
+            let unsent = state.outputs.values_mut().filter(|output| !output.eos);
+            unsent
+                .map(|output| {
+                    output.eos = true;
+                    (output.pad.clone(), output.lane.clone())
+                })
+                .collect()
+        };
+        for (pad, lane) in outputs {
+            let _lane = lane.enter();
+            pad.push_event(gst::event::Eos::new());
+        }
+    }
+
+    pub(super) fn src_event(&self, stream: StreamId, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Latency {
+            let pads = self.sinks_of(None, stream);
+            return pads.iter().fold(true, |all, pad| pad.push_event(event.clone()) && all);
+        }
+        let on_air = self.state().on_air;
+        let Some(input) = on_air else {
+            return false;
+        };
+        let event = self.in_input_time(input, event);
+        let pads = self.sinks_of(Some(input), stream);
+        pads.first().is_some_and(|pad| pad.push_event(event))
+    }
+
+    /// Downstream speaks of the output's time, an input only understands its own.
+    fn in_input_time(&self, input: InputId, event: gst::Event) -> gst::Event {
+        let offset = match self.state().inputs.get(&input) {
+            Some(input) => input.timeline.offset(),
+            None => 0,
+        };
+        if offset == 0 {
+            return event;
+        }
+        let shift = |time: gst::ClockTime| {
+            let time = super::state::signed(time.nseconds()).saturating_sub(offset);
+            gst::ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
+        };
+        if let gst::EventView::Qos(qos) = event.view() {
+            let (type_, proportion, diff, timestamp) = qos.get();
+            return gst::event::Qos::builder(type_, proportion, diff)
+                .timestamp(timestamp.map(shift))
+                .build();
+        }
+        match gst_video::UpstreamForceKeyUnitEvent::parse(&event) {
+            Ok(request) => gst_video::UpstreamForceKeyUnitEvent::builder()
+                .running_time(request.running_time.map(shift))
+                .all_headers(request.all_headers)
+                .count(request.count)
+                .build(),
+            Err(_) => event,
+        }
+    }
+
+    pub(super) fn src_query(&self, stream: StreamId, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency) => {
+                self.ask_all_latencies();
+                let (min, max) = self.state().reported_latency();
+                latency.set(true, min, max);
+                true
+            }
+            gst::QueryViewMut::Caps(caps) => {
+                caps.set_result(&self.possible_caps(stream, caps.filter()));
+                true
+            }
+            _ => {
+                let on_air = self.state().on_air;
+                let pads = self.sinks_of(on_air, stream);
+                pads.first().is_some_and(|pad| pad.peer_query(query))
+            }
+        }
+    }
+
+    fn ask_all_latencies(&self) {
+        let pads: Vec<_> = {
+            let state = self.state();
+            let sinks = state.inputs.values().flat_map(|input| input.sinks.values());
+            sinks.map(|sink| sink.pad.clone()).collect()
+        };
+        for pad in pads {
+            let mut query = gst::query::Latency::new();
+            if !pad.peer_query(&mut query) {
+                continue;
+            }
+            let (live, min, max) = query.result();
+            if let Some(place) = pad.imp().place.get() {
+                self.state().set_upstream(place, Upstream { live, min, max });
+            }
+        }
+    }
+
+    /// All that any input may send.
+    fn possible_caps(&self, stream: StreamId, filter: Option<&gst::CapsRef>) -> gst::Caps {
+        let filter = filter.map(ToOwned::to_owned);
+        let pads = self.sinks_of(None, stream);
+        let answers = pads.iter().map(|pad| pad.peer_query_caps(filter.as_ref()));
+        answers
+            .reduce(|mut all, caps| {
+                all.merge(caps);
+                all
+            })
+            .or(filter)
+            .unwrap_or_else(gst::Caps::new_any)
+    }
+
+    pub(super) fn sink_query(&self, pad: &FailoverSwitchPad, query: &mut gst::QueryRef) -> bool {
+        let Some(place) = pad.imp().place.get() else {
+            return false;
+        };
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(caps) => {
+                let filter = caps.filter_owned();
+                caps.set_result(&place.output.peer_query_caps(filter.as_ref()));
+                true
+            }
+            gst::QueryViewMut::AcceptCaps(accept) => {
+                let accepted = place.output.peer_query_accept_caps(&accept.caps_owned());
+                accept.set_result(accepted);
+                true
+            }
+            gst::QueryViewMut::Allocation(_) => {
+                // Downstream's buffers are for the input on air alone.
+                let on_air = self.state().is_on_air(place.input);
+                on_air && place.output.peer_query(query)
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// The sink pads that feed a stream: of one input, or of all.
+    fn sinks_of(&self, input: Option<InputId>, stream: StreamId) -> Vec<FailoverSwitchPad> {
+        let state = self.state();
+        let inputs = state.inputs.iter().filter(|(id, _)| input.is_none_or(|i| i == **id));
+        inputs
+            .filter_map(|(_, input)| input.sinks.get(&stream))
+            .map(|sink| sink.pad.clone())
+            .collect()
+    }
+}
+
+/// How the buffers of such caps depend on each other.
+fn coding_of(caps: &gst::CapsRef) -> Coding {
+    let Some(structure) = caps.structure(0) else {
+        return Coding::Raw;
+    };
+    let name = structure.name().as_str();
+    if matches!(name, "video/x-raw" | "audio/x-raw") {
+        Coding::Raw
+    } else if name.starts_with("video/") {
+        Coding::Delta
+    } else {
+        Coding::Independent
+    }
+}

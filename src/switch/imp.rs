@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The GObject shell of `failoverswitch`: properties, pads, states. What they mean stands elsewhere.
+
+use super::SwitchBack;
+use super::brain::Listener;
+use super::pad::{FailoverSwitchPad, Place};
+use super::state::{Output, Sink, State};
+use super::CAT;
+use crate::clock::{Alarm, RunningTime};
+use crate::policy::{Config, InputId, Observation, Span, Standby, StreamId};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+const DEFAULT_TIMEOUT: u64 = 1_000_000_000;
+const DEFAULT_RECOVERY: u64 = 5_000_000_000;
+/// As the recovery time, but the most that relapses make of it.
+const RECOVERY_MAX: Span = Span::from_secs(300);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) timeout: u64,
+    pub(crate) startup_timeout: u64,
+    pub(crate) recovery_time: u64,
+    pub(crate) switch_back: SwitchBack,
+    pub(crate) auto_switch: bool,
+    pub(crate) immediate_fallback: bool,
+    pub(crate) stop_on_eos: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: DEFAULT_TIMEOUT,
+            startup_timeout: u64::MAX,
+            recovery_time: DEFAULT_RECOVERY,
+            switch_back: SwitchBack::default(),
+            auto_switch: true,
+            immediate_fallback: false,
+            stop_on_eos: false,
+        }
+    }
+}
+
+impl Settings {
+    fn config(&self) -> Config {
+        let startup = match self.startup_timeout {
+            u64::MAX => self.timeout,
+            own => own,
+        };
+        Config {
+            timeout: Span::from_nanos(self.timeout),
+            startup_timeout: Span::from_nanos(startup),
+            recovery_time: Span::from_nanos(self.recovery_time),
+            recovery_max: RECOVERY_MAX,
+            switch_back: self.switch_back.into(),
+            immediate: self.immediate_fallback,
+            automatic: self.auto_switch,
+        }
+    }
+}
+
+#[derive(glib::Properties)]
+#[properties(wrapper_type = super::FailoverSwitch)]
+pub struct FailoverSwitch {
+    #[property(name = "timeout", nick = "Timeout", type = u64, member = timeout,
+        get, set = Self::set_timeout, maximum = u64::MAX - 1, default = DEFAULT_TIMEOUT,
+        blurb = "No buffer on a stream of the input on air for this long: it is stalled and left (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "startup-timeout", nick = "Startup Timeout", type = u64, member = startup_timeout,
+        get, set = Self::set_startup_timeout, default = u64::MAX,
+        blurb = "Time for an input to deliver its first buffer before the next is tried, -1 = as timeout (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "recovery-time", nick = "Recovery Time", type = u64, member = recovery_time,
+        get, set = Self::set_recovery_time, maximum = u64::MAX - 1, default = DEFAULT_RECOVERY,
+        blurb = "How long a preferred input must be healthy to be switched back to, 0 = its first buffer is enough (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "switch-back", nick = "Switch Back", type = SwitchBack, member = switch_back,
+        get, set = Self::set_switch_back,
+        blurb = "When to go back to a preferred input that is well again",
+        builder(SwitchBack::default()).mutable_playing())]
+    #[property(name = "auto-switch", nick = "Auto Switch", type = bool, member = auto_switch,
+        get, set = Self::set_auto_switch, default = true,
+        blurb = "Switch by itself; otherwise active-pad decides alone", builder().mutable_playing())]
+    #[property(name = "immediate-fallback", nick = "Immediate Fallback", type = bool, member = immediate_fallback,
+        get, set = Self::set_immediate_fallback,
+        blurb = "At the start, the first input with a buffer goes on air; otherwise the preferred one is waited for",
+        builder().mutable_playing())]
+    #[property(name = "stop-on-eos", nick = "Stop On EOS", type = bool, member = stop_on_eos, get, set,
+        blurb = "The end of the input on air ends the output, even where another could take over",
+        builder().mutable_playing())]
+    pub(super) settings: Mutex<Settings>,
+    state: Mutex<State>,
+    pub(super) time: RunningTime,
+    pub(super) alarm: Alarm,
+    listener: Mutex<Option<Listener>>,
+    #[property(name = "latency", nick = "Latency", type = u64, get = Self::latency, set = Self::set_latency,
+        maximum = u64::MAX - 1,
+        blurb = "Latency reported on top of the inputs' own; nothing is delayed here, sinks wait for it (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "active-pad", nick = "Active Pad", type = Option<gst::Pad>,
+        get = Self::active_pad, set = Self::set_active_pad,
+        blurb = "The sink pad whose input is on air; can be set when auto-switch is off",
+        builder().mutable_playing())]
+    _virtual: (),
+}
+
+impl Default for FailoverSwitch {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Self {
+            state: Mutex::new(State::new(settings.config())),
+            settings: Mutex::new(settings),
+            time: RunningTime::default(),
+            alarm: Alarm::default(),
+            listener: Mutex::default(),
+            _virtual: (),
+        }
+    }
+}
+
+impl FailoverSwitch {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        self.lock_settings().clone()
+    }
+
+    fn lock_settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever listens owns the switch: it says what ends the programme.
+    pub(crate) fn set_listener(&self, listener: Option<Listener>) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = listener;
+    }
+
+    pub(super) fn listener(&self) -> Option<Listener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is_owned(&self) -> bool {
+        self.listener().is_some()
+    }
+
+    fn configure(&self, change: impl FnOnce(&mut Settings)) {
+        let config = {
+            let mut settings = self.lock_settings();
+            change(&mut settings);
+            settings.config()
+        };
+        self.consult(|policy, now| policy.observe(now, Observation::Configured(config)));
+    }
+
+    fn set_timeout(&self, value: u64) {
+        self.configure(|settings| settings.timeout = value);
+    }
+
+    fn set_startup_timeout(&self, value: u64) {
+        self.configure(|settings| settings.startup_timeout = value);
+    }
+
+    fn set_recovery_time(&self, value: u64) {
+        self.configure(|settings| settings.recovery_time = value);
+    }
+
+    fn set_switch_back(&self, value: SwitchBack) {
+        self.configure(|settings| settings.switch_back = value);
+    }
+
+    fn set_auto_switch(&self, value: bool) {
+        self.configure(|settings| settings.auto_switch = value);
+        if value {
+            self.hold(None);
+        }
+    }
+
+    fn set_immediate_fallback(&self, value: bool) {
+        self.configure(|settings| settings.immediate_fallback = value);
+    }
+
+    fn latency(&self) -> u64 {
+        self.state().latency.nseconds()
+    }
+
+    fn set_latency(&self, value: u64) {
+        self.state().latency = gst::ClockTime::from_nseconds(value.min(u64::MAX - 1));
+        let obj = self.obj();
+        let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+    }
+
+    fn active_pad(&self) -> Option<gst::Pad> {
+        let state = self.state();
+        let input = state.inputs.get(&state.on_air?)?;
+        input.sinks.values().next().map(|sink| sink.pad.clone().upcast())
+    }
+
+    fn set_active_pad(&self, pad: Option<gst::Pad>) {
+        if self.settings().auto_switch {
+            gst::warning!(CAT, imp = self, "active-pad is for auto-switch=false, ignored");
+            return;
+        }
+        let Some(pad) = pad else {
+            self.hold(None);
+            return;
+        };
+        let own = pad.parent().as_ref() == Some(self.obj().upcast_ref::<gst::Object>());
+        let place = pad.downcast_ref::<FailoverSwitchPad>().filter(|_| own);
+        match place.and_then(|pad| pad.imp().place.get()) {
+            Some(place) => self.hold(Some(place.input)),
+            None => gst::warning!(CAT, imp = self, "{} is no sink pad of this element, ignored", pad.name()),
+        }
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let now = self.time.now();
+        self.state().stats(now)
+    }
+
+    /// `sink_3` is input 3, its first stream; `sink_3_1` is its second.
+    fn parse_name(name: &str) -> Option<(InputId, StreamId)> {
+        let numbers = name.strip_prefix("sink_")?;
+        let (input, stream) = numbers.split_once('_').unwrap_or((numbers, "0"));
+        Some((InputId(input.parse().ok()?), StreamId(stream.parse().ok()?)))
+    }
+
+    /// The place that a new pad is asked for, if it is free.
+    fn free_place(&self, name: Option<&str>, further: bool) -> Option<(InputId, StreamId, String)> {
+        let state = self.state();
+        let next_input = || state.inputs.keys().next_back().map_or(0, |last| last.0.saturating_add(1));
+        let (input, stream) = match name {
+            Some(name) => Self::parse_name(name)?,
+            None if further => {
+                let input = *state.inputs.keys().next_back()?;
+                let last = state.inputs.get(&input)?.sinks.keys().next_back();
+                (input, StreamId(last.map_or(0, |last| last.0.saturating_add(1))))
+            }
+            None => (InputId(next_input()), StreamId(0)),
+        };
+        let name = match stream.0 {
+            0 => format!("sink_{}", input.0),
+            further => format!("sink_{}_{further}", input.0),
+        };
+        state.sink(input, stream).is_none().then_some((input, stream, name))
+    }
+
+    /// The source pad of a stream, made when the stream is first asked for.
+    fn output(&self, stream: StreamId) -> Option<(gst::Pad, super::pad::Lane)> {
+        if let Some(output) = self.state().outputs.get(&stream) {
+            return Some((output.pad.clone(), output.lane.clone()));
+        }
+        let obj = self.obj();
+        let template = obj.pad_template(if stream.0 == 0 { "src" } else { "src_%u" })?;
+        let name = if stream.0 == 0 { "src".to_owned() } else { format!("src_{}", stream.0) };
+        let pad = gst::Pad::builder_from_template(&template)
+            .name(name)
+            .event_function(move |_, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(stream, event))
+            })
+            .query_function(move |_, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(stream, query))
+            })
+            .build();
+        let output = Output::new(pad.clone());
+        let lane = output.lane.clone();
+        self.state().outputs.insert(stream, output);
+        if obj.current_state() >= gst::State::Paused || obj.pending_state() >= gst::State::Paused {
+            let _ = pad.set_active(true);
+        }
+        obj.add_pad(&pad).ok()?;
+        Some((pad, lane))
+    }
+
+    fn sink_pad(&self, template: &gst::PadTemplate, name: &str, place: Place) -> FailoverSwitchPad {
+        let pad = FailoverSwitchPad::new(template, name)
+            .chain_function(|pad, parent, buffer| {
+                Self::catch_panic_pad_function(
+                    parent,
+                    || Err(gst::FlowError::Error),
+                    |imp| imp.chain(pad, buffer),
+                )
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
+            })
+            .build();
+        pad.imp().ask_latency.store(true, Relaxed);
+        pad.imp().priority.store(place.input.0, Relaxed);
+        let _ = pad.imp().place.set(place);
+        pad
+    }
+
+    fn start(&self) {
+        let config = self.lock_settings().config();
+        {
+            let mut state = self.state();
+            state.renew(config);
+        }
+        self.time.reset();
+        self.consult(|_, _| ());
+    }
+
+    fn stop_time(&self) {
+        self.time.stop();
+        self.alarm.clear();
+        for input in self.state().inputs.values() {
+            input.wake_waiters();
+        }
+    }
+
+    fn set_flushing(&self, flushing: bool) {
+        for input in self.state().inputs.values() {
+            for sink in input.sinks.values() {
+                sink.pad.imp().flushing.store(flushing, Relaxed);
+            }
+            input.wake_waiters();
+        }
+        self.time.nudge();
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FailoverSwitch {
+    const NAME: &'static str = "GstFailoverSwitch";
+    type Type = super::FailoverSwitch;
+    type ParentType = gst::Element;
+    type Interfaces = (gst::ChildProxy,);
+}
+
+impl ObjectImpl for FailoverSwitch {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let stats = glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                .nick("Statistics")
+                .blurb("Switches so far, the input on air, the last switch and every input with its state")
+                .read_only()
+                .build();
+            let mut all = FailoverSwitch::derived_properties().to_vec();
+            all.push(stats);
+            all
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        self.derived_set_property(id, value, pspec);
+    }
+
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "stats" => self.stats().to_value(),
+            _ => self.derived_property(id, pspec),
+        }
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        self.obj().set_element_flags(gst::ElementFlags::REQUIRE_CLOCK);
+        // The always pad is there before the first input.
+        self.output(StreamId(0));
+    }
+}
+
+impl GstObjectImpl for FailoverSwitch {}
+
+impl ElementImpl for FailoverSwitch {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Stream failover switch",
+                "Generic",
+                "Sends the most preferred healthy input, switches when it stalls or fails, and back",
+                "The failoversrc developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let any = gst::Caps::new_any();
+            let pad_type = FailoverSwitchPad::static_type();
+            let request = |name| {
+                gst::PadTemplate::with_gtype(
+                    name,
+                    gst::PadDirection::Sink,
+                    gst::PadPresence::Request,
+                    &any,
+                    pad_type,
+                )
+            };
+            let src = |name, presence| {
+                gst::PadTemplate::new(name, gst::PadDirection::Src, presence, &any)
+            };
+            [
+                request("sink_%u"),
+                request("sink_%u_%u"),
+                src("src", gst::PadPresence::Always),
+                src("src_%u", gst::PadPresence::Sometimes),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
+        });
+        TEMPLATES.as_ref()
+    }
+
+    fn request_new_pad(
+        &self,
+        template: &gst::PadTemplate,
+        name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        let further = template.name() == "sink_%u_%u";
+        let Some((input, stream, name)) = self.free_place(name, further) else {
+            gst::error!(CAT, imp = self, "pad {name:?} cannot be had: taken, or not sink_INPUT or sink_INPUT_STREAM");
+            return None;
+        };
+        let (output, lane) = self.output(stream)?;
+        let place = Place { input, stream, lane, output };
+        let pad = self.sink_pad(template, &name, place);
+        let known = {
+            let mut state = self.state();
+            let known = state.inputs.contains_key(&input);
+            let streams = state.inputs.entry(input).or_default();
+            if let Some(first) = streams.sinks.values().next() {
+                pad.imp().priority.store(first.pad.imp().priority.load(Relaxed), Relaxed);
+            }
+            streams.sinks.insert(stream, Sink::new(pad.clone()));
+            known
+        };
+        if !known {
+            self.add_input(input, input.0, Standby::Hot);
+        }
+        self.consult(|policy, now| policy.observe(now, Observation::StreamAdded { input, stream }));
+        self.obj().add_pad(&pad).ok()?;
+        self.obj().child_added(&pad, &pad.name());
+        Some(pad.upcast())
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        let Some(pad) = pad.downcast_ref::<FailoverSwitchPad>() else {
+            return;
+        };
+        let Some(place) = pad.imp().place.get() else {
+            return;
+        };
+        pad.imp().flushing.store(true, Relaxed);
+        pad.imp().wait.cancel();
+        self.time.nudge();
+        let (input, stream) = (place.input, place.stream);
+        let last = self.state().remove_sink(input, stream, !self.is_owned());
+        let observation = if last {
+            Observation::InputRemoved { input }
+        } else {
+            Observation::StreamRemoved { input, stream }
+        };
+        self.consult(|policy, now| policy.observe(now, observation));
+        let _ = pad.set_active(false);
+        let _ = self.obj().remove_pad(pad);
+        self.obj().child_removed(pad, &pad.name());
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::ReadyToPaused => {
+                self.start();
+                self.set_flushing(false);
+            }
+            gst::StateChange::PlayingToPaused => self.stop_time(),
+            gst::StateChange::PausedToReady => {
+                self.stop_time();
+                self.set_flushing(true);
+            }
+            _ => (),
+        }
+        let success = self.parent_change_state(transition)?;
+        if transition == gst::StateChange::PausedToPlaying
+            && let (Some(clock), Some(base)) = (self.obj().clock(), self.obj().base_time())
+        {
+            self.time.start(clock, base);
+            self.consult(|policy, now| policy.wake(now));
+        }
+        Ok(success)
+    }
+}
+
+impl ChildProxyImpl for FailoverSwitch {
+    fn children_count(&self) -> u32 {
+        self.obj().num_sink_pads().into()
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        self.obj().static_pad(name).map(Cast::upcast)
+    }
+
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let pads = self.obj().sink_pads();
+        pads.get(usize::try_from(index).ok()?).cloned().map(Cast::upcast)
+    }
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A sink pad of `failoverswitch`: which input and stream it is, and the lane that it sends into.
+
+use crate::clock::Wait;
+use crate::policy::{InputId, StreamId};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+glib::wrapper! {
+    /// A sink pad of `failoverswitch`.
+    pub struct FailoverSwitchPad(ObjectSubclass<imp::FailoverSwitchPad>)
+        @extends gst::Pad, gst::Object;
+}
+
+impl FailoverSwitchPad {
+    pub(super) fn new(template: &gst::PadTemplate, name: &str) -> gst::PadBuilder<Self> {
+        gst::PadBuilder::<Self>::from_template(template).name(name)
+    }
+}
+
+/// What orders all that goes out of one source pad: held while pushing, as GStreamer's own stream
+/// locks are, and never by an input that stands by.
+#[derive(Clone, Default)]
+pub(super) struct Lane(Arc<Mutex<()>>);
+
+impl Lane {
+    pub(super) fn enter(&self) -> MutexGuard<'_, ()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fixed for the life of a pad.
+#[derive(Clone)]
+pub(super) struct Place {
+    pub(super) input: InputId,
+    pub(super) stream: StreamId,
+    pub(super) lane: Lane,
+    pub(super) output: gst::Pad,
+}
+
+/// Counts pushes, two steps each: odd while one is under way. If that takes long, downstream is to
+/// blame and not the input.
+#[derive(Default)]
+pub(super) struct Pushes {
+    count: AtomicU64,
+    seen: AtomicU64,
+}
+
+impl Pushes {
+    pub(super) fn step(&self) {
+        self.count.fetch_add(1, Relaxed);
+    }
+
+    /// The same push is under way as at the last look.
+    pub(super) fn is_stuck(&self) -> bool {
+        let count = self.count.load(Relaxed);
+        self.seen.swap(count, Relaxed) == count && count % 2 == 1
+    }
+}
+
+pub(super) mod imp {
+    use super::*;
+
+    #[derive(Default, glib::Properties)]
+    #[properties(wrapper_type = super::FailoverSwitchPad)]
+    pub struct FailoverSwitchPad {
+        pub(in crate::switch) place: OnceLock<Place>,
+        /// May be on air: only then the lane is worth waiting for.
+        pub(in crate::switch) on_air: AtomicBool,
+        pub(in crate::switch) pushes: Pushes,
+        /// The input may have changed what it says of its latency.
+        pub(in crate::switch) ask_latency: AtomicBool,
+        pub(in crate::switch) flushing: AtomicBool,
+        pub(in crate::switch) wait: Wait,
+        #[property(name = "priority", nick = "Priority",
+            blurb = "Order of preference of this pad's input, 0 is preferred most",
+            get = Self::priority, set = Self::set_priority, explicit_notify)]
+        pub(in crate::switch) priority: AtomicU32,
+        #[property(name = "is-healthy", nick = "Is Healthy",
+            blurb = "Whether this pad's input delivers on all its streams",
+            get = Self::is_healthy, type = bool)]
+        pub(in crate::switch) healthy: AtomicBool,
+    }
+
+    impl FailoverSwitchPad {
+        fn priority(&self) -> u32 {
+            self.priority.load(Relaxed)
+        }
+
+        fn set_priority(&self, priority: u32) {
+            if self.priority.swap(priority, Relaxed) == priority {
+                return;
+            }
+            let switch = self
+                .obj()
+                .parent()
+                .and_downcast::<crate::switch::FailoverSwitch>();
+            if let (Some(switch), Some(place)) = (switch, self.place.get()) {
+                switch.imp().prioritise(place.input, priority);
+            }
+            self.obj().notify_priority();
+        }
+
+        fn is_healthy(&self) -> bool {
+            self.healthy.load(Relaxed)
+        }
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for FailoverSwitchPad {
+        const NAME: &'static str = "GstFailoverSwitchPad";
+        type Type = super::FailoverSwitchPad;
+        type ParentType = gst::Pad;
+    }
+
+    #[glib::derived_properties]
+    impl ObjectImpl for FailoverSwitchPad {}
+    impl GstObjectImpl for FailoverSwitchPad {}
+    impl PadImpl for FailoverSwitchPad {}
+}

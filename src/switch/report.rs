@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a switch was and what it cost: the switch report, as the application gets it.
+
+use crate::clock::clock_time;
+use crate::policy::{Cause, HealthKind, InputId, Moment, Span};
+
+/// One switch from one input to another.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) from: Option<InputId>,
+    pub(crate) to: InputId,
+    pub(crate) cause: Cause,
+    /// When the cut was made.
+    pub(crate) running_time: Moment,
+    /// Last buffer of the input that was left → decision.
+    pub(crate) detection: Span,
+    /// Last buffer out → first buffer out.
+    pub(crate) gap: Span,
+    /// The latency that was promised downstream covers the gap.
+    pub(crate) hidden: bool,
+    /// Buffers sent only for the decoder's sake.
+    pub(crate) decoded_unseen: u32,
+    /// Decision → the key frame that the cut waited for.
+    pub(crate) key_frame_wait: Span,
+    /// Start of the sound less start of the picture at the cut, nanoseconds.
+    pub(crate) av_offset: i64,
+}
+
+impl Report {
+    /// The fields of the message `failover-switched` and of the signal `switched`.
+    pub(crate) fn to_structure(&self, name: &str) -> gst::Structure {
+        gst::Structure::builder(name)
+            .field("from", self.from.map_or(-1, number))
+            .field("to", number(self.to))
+            .field("cause", self.cause.as_str())
+            .field("running-time", self.running_time.nanos())
+            .field("detection", clock_time(self.detection).nseconds())
+            .field("gap", clock_time(self.gap).nseconds())
+            .field("hidden", self.hidden)
+            .field("decoded-unseen", self.decoded_unseen)
+            .field("key-frame-wait", clock_time(self.key_frame_wait).nseconds())
+            .field("audio-video-offset", self.av_offset)
+            .build()
+    }
+}
+
+/// The fields of the message `failover-input-state`.
+pub(crate) fn input_state(
+    input: InputId,
+    old: HealthKind,
+    new: HealthKind,
+    cause: Option<Cause>,
+) -> gst::Structure {
+    gst::Structure::builder("failover-input-state")
+        .field("input", number(input))
+        .field("old", old.as_str())
+        .field("new", new.as_str())
+        .field("cause", cause.map_or("none", |cause| cause.as_str()))
+        .build()
+}
+
+pub(crate) fn number(input: InputId) -> i32 {
+    i32::try_from(input.0).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PURE: what a standby stream keeps, so that a cut has something to begin with. Generic over its
+//! items; knows times and sizes, never buffers.
+//!
+//! A stream of pictures that depend on each other keeps whole groups: from the last key frame at or
+//! before the window's start. A stream of independent pieces (sound, raw pictures) keeps the window.
+//! Both are bounded in time and bytes; a group that outgrows the bounds is dropped whole, since its
+//! rest is of no use without its key frame.
+
+use std::collections::VecDeque;
+
+/// How the pieces of a stream depend on each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Coding {
+    /// Raw: each piece stands alone, and is of no use once it is late.
+    #[default]
+    Raw,
+    /// Encoded sound and the like: each piece stands alone.
+    Independent,
+    /// Encoded video: what is not a key frame needs what came before it.
+    Delta,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Nanoseconds.
+    pub time: u64,
+    pub bytes: usize,
+}
+
+impl Default for Bounds {
+    /// A group of 4 s at 20 Mbit/s, twice.
+    fn default() -> Self {
+        Self {
+            time: 10_000_000_000,
+            bytes: 24 << 20,
+        }
+    }
+}
+
+/// One piece, with times of its input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece<T> {
+    /// Decode order: DTS, or PTS where there is none.
+    pub order: i64,
+    /// Presentation: PTS, or DTS where there is none.
+    pub start: i64,
+    pub duration: u64,
+    pub key: bool,
+    pub bytes: usize,
+    pub value: T,
+}
+
+#[derive(Debug)]
+pub struct Standby<T> {
+    pieces: VecDeque<Piece<T>>,
+    bytes: usize,
+    bounds: Bounds,
+    /// A group was dropped: nothing is kept until the next key frame.
+    headless: bool,
+}
+
+impl<T> Default for Standby<T> {
+    fn default() -> Self {
+        Self::new(Bounds::default())
+    }
+}
+
+impl<T> Standby<T> {
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            bytes: 0,
+            bounds,
+            headless: true,
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.pieces.clear();
+        self.bytes = 0;
+        self.headless = true;
+    }
+
+    /// Keeps a piece, and of the older ones what is needed from `from` on (input time).
+    pub fn push(&mut self, piece: Piece<T>, coding: Coding, from: i64) {
+        if coding == Coding::Delta {
+            if self.headless && !piece.key {
+                return;
+            }
+            self.headless = false;
+        }
+        self.bytes = self.bytes.saturating_add(piece.bytes);
+        self.pieces.push_back(piece);
+        match coding {
+            Coding::Delta => self.drop_whole_groups(from),
+            Coding::Raw | Coding::Independent => self.drop_before(from),
+        }
+        self.keep_bounds(coding);
+    }
+
+    pub fn pieces(&self) -> impl DoubleEndedIterator<Item = &Piece<T>> {
+        self.pieces.iter()
+    }
+
+    /// Hands out everything from the piece at `first` on, and forgets the rest.
+    pub fn take_from(&mut self, first: usize) -> VecDeque<Piece<T>> {
+        let mut pieces = std::mem::take(&mut self.pieces);
+        self.clear();
+        pieces.drain(..first.min(pieces.len()));
+        pieces
+    }
+
+    /// Waits for a key frame that nobody has sent yet: one should be asked for.
+    pub fn is_headless(&self) -> bool {
+        self.headless
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn drop_before(&mut self, from: i64) {
+        // The newest piece stays, however old it is: it may be all there is for a while.
+        while self.pieces.len() > 1 && self.pieces.front().is_some_and(|p| p.end() <= from) {
+            self.pop_front();
+        }
+    }
+
+    fn drop_whole_groups(&mut self, from: i64) {
+        // The last key frame at or before `from` is where the window's pictures begin.
+        let keep = self
+            .pieces
+            .iter()
+            .enumerate()
+            .filter(|(i, p)| p.key && (*i == 0 || p.start <= from))
+            .map(|(i, _)| i)
+            .last();
+        for _ in 0..keep.unwrap_or(0) {
+            self.pop_front();
+        }
+    }
+
+    fn keep_bounds(&mut self, coding: Coding) {
+        while self.is_beyond_bounds() {
+            if coding != Coding::Delta {
+                self.pop_front();
+                continue;
+            }
+            // The oldest group goes, whole.
+            self.pop_front();
+            while self.pieces.front().is_some_and(|p| !p.key) {
+                self.pop_front();
+            }
+            self.headless = self.pieces.is_empty();
+        }
+    }
+
+    fn is_beyond_bounds(&self) -> bool {
+        let (Some(first), Some(last)) = (self.pieces.front(), self.pieces.back()) else {
+            return false;
+        };
+        let span = last.order.saturating_sub(first.order);
+        self.bytes > self.bounds.bytes || u64::try_from(span).unwrap_or(0) > self.bounds.time
+    }
+
+    fn pop_front(&mut self) {
+        if let Some(piece) = self.pieces.pop_front() {
+            self.bytes = self.bytes.saturating_sub(piece.bytes);
+        }
+    }
+}
+
+impl<T> Piece<T> {
+    pub fn end(&self) -> i64 {
+        let duration = i64::try_from(self.duration).unwrap_or(i64::MAX);
+        self.start.saturating_add(duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn piece(at: i64, key: bool, bytes: usize) -> Piece<i64> {
+        Piece {
+            order: at,
+            start: at,
+            duration: 20,
+            key,
+            bytes,
+            value: at,
+        }
+    }
+
+    fn bounds(time: u64, bytes: usize) -> Bounds {
+        Bounds { time, bytes }
+    }
+
+    fn kept(standby: &Standby<i64>) -> Vec<i64> {
+        standby.pieces().map(|p| p.value).collect()
+    }
+
+    #[test]
+    fn a_group_is_kept_from_its_key_frame_on() {
+        let mut standby = Standby::new(bounds(10_000, 10_000));
+        for i in 0..10 {
+            standby.push(piece(i * 20, i % 5 == 0, 1), Coding::Delta, i * 20);
+        }
+        assert_eq!(kept(&standby), [100, 120, 140, 160, 180]);
+    }
+
+    #[test]
+    fn the_window_keeps_the_group_that_it_begins_in() {
+        let mut standby = Standby::new(bounds(10_000, 10_000));
+        for i in 0..10 {
+            standby.push(piece(i * 20, i % 5 == 0, 1), Coding::Delta, i * 20 - 100);
+        }
+        assert_eq!(kept(&standby).first(), Some(&0));
+    }
+
+    #[test]
+    fn what_comes_before_the_first_key_frame_is_not_kept() {
+        let mut standby = Standby::new(bounds(10_000, 10_000));
+        standby.push(piece(0, false, 1), Coding::Delta, 0);
+        assert!(standby.is_headless());
+        standby.push(piece(20, true, 1), Coding::Delta, 20);
+        assert_eq!(kept(&standby), [20]);
+        assert!(!standby.is_headless());
+    }
+
+    #[test]
+    fn a_group_beyond_the_bounds_is_dropped_whole() {
+        let mut standby = Standby::new(bounds(10_000, 5));
+        for i in 0..8 {
+            standby.push(piece(i * 20, i == 0, 1), Coding::Delta, i * 20);
+        }
+        assert_eq!(kept(&standby), [] as [i64; 0]);
+        assert!(standby.is_headless());
+    }
+
+    proptest! {
+        /// Against a model that keeps everything and works out what should be left.
+        #[test]
+        fn it_keeps_what_a_naive_model_keeps(
+            steps in proptest::collection::vec((1i64..100, any::<bool>(), 1usize..50), 1..80),
+            window in 0i64..500,
+            delta in any::<bool>(),
+        ) {
+            let coding = if delta { Coding::Delta } else { Coding::Independent };
+            let mut standby = Standby::new(bounds(u64::MAX, usize::MAX));
+            let mut all = vec![];
+            let mut now = 0;
+            for (step, key, bytes) in steps {
+                now += step;
+                let from = now - window;
+                standby.push(piece(now, key, bytes), coding, from);
+                all.push((now, key));
+                let naive: Vec<i64> = if delta {
+                    let head = all.iter().rposition(|(t, k)| *k && *t <= from)
+                        .or_else(|| all.iter().position(|(_, k)| *k));
+                    head.map_or(vec![], |h| all[h..].iter().map(|a| a.0).collect())
+                } else {
+                    let last = all.len() - 1;
+                    all.iter().enumerate().filter(|(i, (t, _))| *i == last || t + 20 > from).map(|(_, a)| a.0).collect()
+                };
+                prop_assert_eq!(kept(&standby), naive);
+            }
+        }
+
+        #[test]
+        fn its_bounds_hold_and_it_begins_with_a_key_frame(
+            steps in proptest::collection::vec((1i64..100, any::<bool>(), 1usize..50), 1..80),
+        ) {
+            let mut standby = Standby::new(bounds(400, 300));
+            let mut now = 0;
+            for (step, key, bytes) in steps {
+                now += step;
+                standby.push(piece(now, key, bytes), Coding::Delta, now - 200);
+                let pieces: Vec<_> = standby.pieces().collect();
+                prop_assert!(pieces.iter().map(|p| p.bytes).sum::<usize>() <= 300);
+                prop_assert_eq!(standby.bytes(), pieces.iter().map(|p| p.bytes).sum::<usize>());
+                if let (Some(first), Some(last)) = (pieces.first(), pieces.last()) {
+                    prop_assert!(first.key);
+                    prop_assert!(last.order - first.order <= 400);
+                }
+                prop_assert_eq!(standby.is_headless(), pieces.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What `failoverswitch` knows, under its one lock, and how a buffer becomes a piece of a standby.
+//! Nothing here calls out: what is to be said and sent is handed back to the caller.
+
+use super::cut::{Placed, Position, Situation};
+use super::pad::{FailoverSwitchPad, Lane};
+use super::report::{Report, number};
+use super::standby::{Coding, Piece, Standby};
+use super::timeline::{TimeBase, Timeline};
+use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// How long a new input that is ready waits for a living one to come up to it.
+pub(super) const PATIENCE: Span = Span::from_millis(150);
+
+pub(super) type Segment = gst::FormattedSegment<gst::ClockTime>;
+
+pub(super) struct State {
+    pub(super) policy: Policy,
+    pub(super) next_wake: Option<Moment>,
+    pub(super) inputs: BTreeMap<InputId, Input>,
+    pub(super) outputs: BTreeMap<StreamId, Output>,
+    /// Whose buffers are sent.
+    pub(super) on_air: Option<InputId>,
+    /// Decided, not yet made.
+    pub(super) pending: Option<Pending>,
+    pub(super) latency: gst::ClockTime,
+    /// Nothing is sent: PAUSED, for an owner that is live.
+    pub(super) halted: bool,
+    pub(super) switches: u64,
+    pub(super) last_report: Option<Report>,
+    pub(super) group: gst::GroupId,
+}
+
+pub(super) struct Input {
+    pub(super) standby: crate::policy::Standby,
+    pub(super) timeline: Timeline,
+    pub(super) sinks: BTreeMap<StreamId, Sink>,
+}
+
+pub(super) struct Sink {
+    pub(super) pad: FailoverSwitchPad,
+    pub(super) segment: Option<Segment>,
+    pub(super) coding: Coding,
+    pub(super) standby: Standby<gst::Buffer>,
+    /// The newest buffer that came.
+    pub(super) stamp: Option<Moment>,
+    /// The policy is told of the next buffer at once, not at its next wake-up.
+    pub(super) announce: bool,
+    /// On air and past its first buffer.
+    pub(super) open: bool,
+    /// On air, but nothing before this (output time) is sent.
+    pub(super) floor: i64,
+    pub(super) eos: bool,
+    pub(super) upstream: Option<Upstream>,
+    pub(super) buffers: u64,
+}
+
+/// What a LATENCY query answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Upstream {
+    pub(super) live: bool,
+    pub(super) min: gst::ClockTime,
+    pub(super) max: Option<gst::ClockTime>,
+}
+
+pub(super) struct Output {
+    pub(super) pad: gst::Pad,
+    pub(super) lane: Lane,
+    pub(super) position: Option<Position>,
+    /// When the last buffer went out.
+    pub(super) sent_at: Option<Moment>,
+    pub(super) discont: bool,
+    pub(super) started: bool,
+    pub(super) segment_due: bool,
+    /// Caps and tags of the input on air have to be sent again.
+    pub(super) sticky_due: bool,
+    pub(super) eos: bool,
+}
+
+/// A switch that was decided and waits for its cut.
+pub(super) struct Pending {
+    pub(super) to: InputId,
+    pub(super) cause: Cause,
+    pub(super) detection: Span,
+    pub(super) since: Moment,
+    /// From here on (output time) nothing of the old input is sent any more.
+    pub(super) gate: Option<i64>,
+    /// Since when the new input has had a place to begin.
+    pub(super) ready_since: Option<Moment>,
+    /// Key frames that came and did not fit.
+    pub(super) missed: u32,
+    pub(super) asked_at: Moment,
+}
+
+/// The times of one buffer: what the sender says, as running time of its segment.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) order: i64,
+    pub(super) start: i64,
+    pub(super) duration: u64,
+}
+
+impl State {
+    pub(super) fn new(config: Config) -> Self {
+        Self {
+            policy: Policy::new(config, Moment::ZERO),
+            next_wake: None,
+            inputs: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            on_air: None,
+            pending: None,
+            latency: gst::ClockTime::ZERO,
+            halted: false,
+            switches: 0,
+            last_report: None,
+            group: gst::GroupId::next(),
+        }
+    }
+
+    /// As new, for another run: pads and priorities stay, nothing of what was seen does.
+    pub(super) fn renew(&mut self, config: Config) {
+        self.policy = Policy::new(config, Moment::ZERO);
+        self.on_air = None;
+        self.pending = None;
+        self.halted = false;
+        self.switches = 0;
+        self.last_report = None;
+        self.group = gst::GroupId::next();
+        for output in self.outputs.values_mut() {
+            output.reset();
+        }
+        for (id, input) in &mut self.inputs {
+            input.restart();
+            let priority = input.sinks.values().next().map(|sink| {
+                let shell = sink.pad.imp();
+                shell.on_air.store(false, Relaxed);
+                shell.priority.load(Relaxed)
+            });
+            self.policy.observe(
+                Moment::ZERO,
+                Observation::InputAdded {
+                    input: *id,
+                    priority: priority.unwrap_or(id.0),
+                    standby: input.standby,
+                },
+            );
+            for stream in input.sinks.keys() {
+                let (input, stream) = (*id, *stream);
+                self.policy.observe(
+                    Moment::ZERO,
+                    Observation::StreamAdded { input, stream },
+                );
+            }
+        }
+    }
+
+    /// Whether the input has no pad left and is gone with this one.
+    pub(super) fn remove_sink(&mut self, input: InputId, stream: StreamId, forget: bool) -> bool {
+        let Some(streams) = self.inputs.get_mut(&input) else {
+            return false;
+        };
+        streams.sinks.remove(&stream);
+        let gone = forget && streams.sinks.is_empty();
+        if gone {
+            self.inputs.remove(&input);
+            if self.is_on_air(input) {
+                self.on_air = None;
+            }
+            if self.pending.as_ref().is_some_and(|p| p.to == input) {
+                self.pending = None;
+            }
+        }
+        gone
+    }
+
+    pub(super) fn stats(&self, now: Moment) -> gst::Structure {
+        let inputs = self.inputs.iter().map(|(id, input)| {
+            let health = self.policy.health(*id);
+            let buffers: u64 = input.sinks.values().map(|sink| sink.buffers).sum();
+            let kept: u64 = input.sinks.values().map(|sink| sink.standby.bytes() as u64).sum();
+            let newest = input.sinks.values().filter_map(|sink| sink.stamp).max();
+            gst::Structure::builder("input")
+                .field("input", number(*id))
+                .field("state", health.map_or("none", |health| health.kind().as_str()))
+                .field("buffers", buffers)
+                .field("last-buffer-age", newest.map_or(u64::MAX, |at| (now - at).nanos()))
+                .field("standby-bytes", kept)
+                .field("time-offset", input.timeline.offset())
+                .build()
+                .to_send_value()
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let mut stats = gst::Structure::builder("application/x-failover-stats")
+            .field("num-switches", self.switches)
+            .field("on-air", self.on_air.map_or(-1, number))
+            .field("inputs", gst::Array::from_values(inputs))
+            .build();
+        if let Some(report) = &self.last_report {
+            stats.set("last-switch", report.to_structure("failover-switched"));
+        }
+        stats
+    }
+
+    pub(super) fn sink(&self, input: InputId, stream: StreamId) -> Option<&Sink> {
+        self.inputs.get(&input)?.sinks.get(&stream)
+    }
+
+    pub(super) fn sink_mut(&mut self, input: InputId, stream: StreamId) -> Option<&mut Sink> {
+        self.inputs.get_mut(&input)?.sinks.get_mut(&stream)
+    }
+
+    pub(super) fn is_on_air(&self, input: InputId) -> bool {
+        self.on_air == Some(input)
+    }
+
+    /// The stream of an input that decides where a cut falls: its video, if it is encoded and flows.
+    pub(super) fn gate_of(&self, input: InputId) -> Option<StreamId> {
+        let sinks = &self.inputs.get(&input)?.sinks;
+        sinks
+            .iter()
+            .find(|(_, sink)| sink.coding == Coding::Delta && sink.is_fed())
+            .map(|(stream, _)| *stream)
+    }
+
+    /// Latency in total: the most that an input declares, and our own on top.
+    pub(super) fn reported_latency(&self) -> (gst::ClockTime, Option<gst::ClockTime>) {
+        let answers = || {
+            self.inputs
+                .values()
+                .flat_map(|input| input.sinks.values())
+                .filter_map(|sink| sink.upstream)
+                .filter(|upstream| upstream.live)
+        };
+        let min = answers().map(|u| u.min).max().unwrap_or_default();
+        let min = min.saturating_add(self.latency);
+        // An input that can hold back little cannot be asked for more, but what we add is held
+        // downstream: the answer is never one that no sink could satisfy.
+        let max = answers().filter_map(|u| u.max).min().map(|max| max.max(min));
+        (min, max)
+    }
+
+    pub(super) fn situation(&self, input: InputId, stream: StreamId, now: Moment) -> Situation {
+        let output = self.outputs.get(&stream);
+        let coding = self
+            .sink(input, stream)
+            .map_or(Coding::Raw, |sink| sink.coding);
+        Situation {
+            coding,
+            position: output.and_then(|output| output.position),
+            now: signed(now.nanos()),
+            latency: signed(self.reported_latency().0.nseconds()),
+            lateness: self.inputs.get(&input).map_or(0, |i| i.timeline.lateness()),
+            alive: self.is_leaving_alive(input, stream, now),
+            waited: false,
+            missed: false,
+        }
+    }
+
+    /// The input on air delivers on this stream and its next buffer is near, while `input` is about
+    /// to take over.
+    fn is_leaving_alive(&self, input: InputId, stream: StreamId, now: Moment) -> bool {
+        self.on_air.is_some_and(|from| {
+            let health = self.policy.health(from);
+            let healthy = health.is_some_and(|health| health.is_healthy());
+            let recent = self
+                .sink(from, stream)
+                .filter(|sink| sink.is_fed())
+                .and_then(|sink| sink.stamp)
+                .is_some_and(|at| now - at < PATIENCE);
+            from != input && healthy && recent
+        })
+    }
+
+    /// All pieces that a standby holds, in output time.
+    pub(super) fn placed(&self, input: InputId, stream: StreamId) -> Vec<Placed> {
+        let Some((timeline, sink)) = self
+            .inputs
+            .get(&input)
+            .and_then(|i| Some((&i.timeline, i.sinks.get(&stream)?)))
+        else {
+            return vec![];
+        };
+        sink.standby
+            .pieces()
+            .map(|piece| Placed {
+                order: timeline.place(piece.order),
+                start: timeline.place(piece.start),
+                end: timeline.place(piece.end()),
+                key: piece.key,
+            })
+            .collect()
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            standby: crate::policy::Standby::Hot,
+            timeline: Timeline::new(TimeBase::Guess),
+            sinks: BTreeMap::new(),
+        }
+    }
+}
+
+impl Input {
+    /// Another source will feed this input: nothing of the old one's time or pictures holds.
+    pub(super) fn restart(&mut self) {
+        self.timeline.reset();
+        for sink in self.sinks.values_mut() {
+            sink.standby.clear();
+            sink.eos = false;
+            sink.stamp = None;
+            sink.announce = true;
+            sink.open = false;
+        }
+    }
+
+    pub(super) fn is_eos(&self) -> bool {
+        let mut fed = self.sinks.values().filter(|sink| sink.is_known()).peekable();
+        fed.peek().is_some() && fed.all(|sink| sink.eos)
+    }
+
+    /// Lets no wait of its pads go on without a look at what has changed.
+    pub(super) fn wake_waiters(&self) {
+        for sink in self.sinks.values() {
+            sink.pad.imp().wait.cancel();
+        }
+    }
+}
+
+impl Sink {
+    pub(super) fn new(pad: FailoverSwitchPad) -> Self {
+        Self {
+            pad,
+            segment: None,
+            coding: Coding::Raw,
+            standby: Standby::default(),
+            stamp: None,
+            announce: true,
+            open: false,
+            floor: i64::MIN,
+            eos: false,
+            upstream: None,
+            buffers: 0,
+        }
+    }
+
+    pub(super) fn is_fed(&self) -> bool {
+        self.stamp.is_some() && !self.eos
+    }
+
+    fn is_known(&self) -> bool {
+        self.stamp.is_some() || self.eos
+    }
+
+    /// Times of a buffer in running time; what has none is taken as of now.
+    pub(super) fn times(&self, buffer: &gst::BufferRef, now: Moment) -> Times {
+        let running = |ts: Option<gst::ClockTime>| {
+            let ts = ts?;
+            match &self.segment {
+                Some(segment) => match segment.to_running_time_full(ts)? {
+                    gst::Signed::Positive(time) => Some(signed(time.nseconds())),
+                    gst::Signed::Negative(time) => Some(-signed(time.nseconds())),
+                },
+                None => Some(signed(ts.nseconds())),
+            }
+        };
+        let (pts, dts) = (running(buffer.pts()), running(buffer.dts()));
+        let now = signed(now.nanos());
+        Times {
+            order: dts.or(pts).unwrap_or(now),
+            start: pts.or(dts).unwrap_or(now),
+            duration: buffer.duration().map_or(0, |d| d.nseconds()),
+        }
+    }
+}
+
+impl Times {
+    pub(super) fn piece(self, buffer: gst::Buffer) -> Piece<gst::Buffer> {
+        Piece {
+            order: self.order,
+            start: self.start,
+            duration: self.duration,
+            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            bytes: buffer.size(),
+            value: buffer,
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn new(pad: gst::Pad) -> Self {
+        Self {
+            pad,
+            lane: Lane::default(),
+            position: None,
+            sent_at: None,
+            discont: true,
+            started: false,
+            segment_due: true,
+            sticky_due: true,
+            eos: false,
+        }
+    }
+
+    /// As new, for another run from READY.
+    pub(super) fn reset(&mut self) {
+        let (pad, lane) = (self.pad.clone(), self.lane.clone());
+        *self = Self::new(pad);
+        self.lane = lane;
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.position
+            .map_or(0, |position| u64::try_from(position.end).unwrap_or(0))
+    }
+}
+
+pub(super) fn signed(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}

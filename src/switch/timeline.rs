@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PURE: from an input's time to the output's time, by one offset for all streams of an input.
+//!
+//! Numbers only, nanoseconds of running time: `arrival` is when a buffer came, `ts` what its sender
+//! says. Their difference is the delay. While the input stands by, the offset follows the least delay
+//! of the last few seconds, so that a burst of old data does not shift it; on air it stays as it is,
+//! unless the sender's time jumps. An input whose timestamps already are the pipeline's running time
+//! keeps offset zero, so that inputs in step stay in step.
+
+use std::collections::VecDeque;
+
+/// How far ahead of or behind the clock the timestamps of an input may be, beyond its declared
+/// latency, to be taken for the pipeline's own running time.
+const IN_STEP: i64 = 1_000_000_000;
+/// The same for what is not live: it can make up for a late start.
+const IN_STEP_NOT_LIVE: i64 = 5_000_000_000;
+/// In step and no later than this, beyond the declared latency: there is no old data to come.
+const PROMPT: i64 = 100_000_000;
+/// A change of the delay that no network makes: the sender's time base has changed.
+const JUMP: i64 = 1_000_000_000;
+/// The least delay is that of this long.
+const WINDOW: u64 = 4_000_000_000;
+const BUCKET: u64 = 500_000_000;
+
+/// What the timestamps of an input count from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum TimeBase {
+    /// The pipeline's running time where that is plausible, else the sender's own.
+    #[default]
+    Guess,
+    /// The sender's own: placed by when it arrives.
+    Sender,
+}
+
+#[derive(Debug, Default)]
+pub struct Timeline {
+    base: TimeBase,
+    /// Comes in real time; else it comes as fast as it is taken and is paced by its timestamps.
+    live: bool,
+    /// Latency that the input declares: its buffers are this late by right.
+    latency: i64,
+    offset: Option<i64>,
+    frozen: bool,
+    last_delay: Option<i64>,
+    delays: VecDeque<(u64, i64)>,
+    /// Arrival and timestamp since when it is watched whether it comes in real time.
+    pace: Option<(u64, i64)>,
+    settled: bool,
+}
+
+impl Timeline {
+    pub fn new(base: TimeBase) -> Self {
+        Self {
+            base,
+            live: true,
+            ..Self::default()
+        }
+    }
+
+    pub fn set_base(&mut self, base: TimeBase) {
+        self.base = base;
+        self.reset();
+    }
+
+    /// What the input says of itself: whether it is live, and its latency.
+    pub fn set_latency(&mut self, live: bool, latency: u64) {
+        self.live = live;
+        self.latency = i64::try_from(latency).unwrap_or(i64::MAX / 4);
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// A new source, or a flush: nothing known of its time any more.
+    pub fn reset(&mut self) {
+        self.offset = None;
+        self.last_delay = None;
+        self.unsettle();
+    }
+
+    /// Whether its place in time is known: old data that comes in a burst is not placed yet.
+    pub fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// On air the offset stays as it is.
+    pub fn freeze(&mut self, frozen: bool) {
+        self.frozen = frozen;
+    }
+
+    pub fn offset(&self) -> i64 {
+        self.offset.unwrap_or(0)
+    }
+
+    /// Moves the input later by `by`, for a cut that would else go back in time.
+    pub fn delay_by(&mut self, by: i64) {
+        self.offset = Some(self.offset().saturating_add(by));
+    }
+
+    /// Takes note of a buffer. `end` is where the output stands: time never goes back there.
+    pub fn observe(&mut self, arrival: u64, ts: i64, end: u64) {
+        let delay = signed(arrival).saturating_sub(ts);
+        if self.frozen && self.offset.is_some() {
+            self.watch_for_jump(arrival, ts, end);
+            return;
+        }
+        let jumped = self
+            .last_delay
+            .is_some_and(|last| delay.saturating_sub(last).saturating_abs() > JUMP);
+        self.last_delay = Some(delay);
+        if !self.live {
+            // It comes faster than real time: only its first buffer says where it begins.
+            if self.offset.is_none() {
+                self.offset = Some(self.choose(delay));
+            }
+            self.settled = true;
+            return;
+        }
+        if jumped {
+            self.unsettle();
+        }
+        self.settle(arrival, ts);
+        self.remember(arrival, delay);
+        if let Some(least) = self.delays.iter().map(|d| d.1).min() {
+            self.offset = Some(self.choose(least));
+        }
+    }
+
+    /// How late the input is by habit: the least delay of the window, where the output has it.
+    pub fn lateness(&self) -> i64 {
+        let least = self.delays.iter().map(|d| d.1).min();
+        least.map_or(0, |least| least.saturating_sub(self.offset()).max(0))
+    }
+
+    /// Where the output has this input's `ts`.
+    pub fn place(&self, ts: i64) -> i64 {
+        ts.saturating_add(self.offset())
+    }
+
+    fn watch_for_jump(&mut self, arrival: u64, ts: i64, end: u64) {
+        let placed = self.place(ts);
+        let back = placed < signed(end).saturating_sub(JUMP);
+        let ahead = self.live
+            && placed > signed(arrival.max(end)).saturating_add(self.latency.saturating_add(IN_STEP + JUMP));
+        if back || ahead {
+            self.offset = Some(signed(arrival.max(end)).saturating_sub(ts));
+            self.delays.clear();
+        }
+    }
+
+    fn is_in_step(&self, delay: i64) -> bool {
+        let late = if self.live {
+            IN_STEP
+        } else {
+            IN_STEP_NOT_LIVE
+        };
+        let fits = delay >= -IN_STEP && delay <= self.latency.saturating_add(late);
+        self.base == TimeBase::Guess && fits
+    }
+
+    fn unsettle(&mut self) {
+        self.delays.clear();
+        self.pace = None;
+        self.settled = false;
+    }
+
+    /// Settled is what is in step and prompt, or comes no faster than twice real time.
+    fn settle(&mut self, arrival: u64, ts: i64) {
+        let delay = signed(arrival).saturating_sub(ts);
+        let in_step = self.is_in_step(delay) && delay <= self.latency.saturating_add(PROMPT);
+        let (since, from) = *self.pace.get_or_insert((arrival, ts));
+        let took = signed(arrival.saturating_sub(since));
+        let came = ts.saturating_sub(from);
+        if in_step || took > 0 && came <= took.saturating_mul(2) {
+            self.settled = true;
+        } else if came > 0 {
+            self.pace = Some((arrival, ts));
+        }
+    }
+
+    fn choose(&self, delay: i64) -> i64 {
+        if self.is_in_step(delay) {
+            0
+        } else if self.live {
+            // What is late by right keeps its declared latency.
+            delay.saturating_sub(self.latency)
+        } else {
+            delay
+        }
+    }
+
+    fn remember(&mut self, arrival: u64, delay: i64) {
+        let bucket = arrival / BUCKET;
+        match self.delays.back_mut() {
+            Some((last, least)) if *last == bucket => *least = (*least).min(delay),
+            _ => self.delays.push_back((bucket, delay)),
+        }
+        let oldest = bucket.saturating_sub(WINDOW / BUCKET);
+        while self.delays.front().is_some_and(|d| d.0 < oldest) {
+            self.delays.pop_front();
+        }
+    }
+}
+
+fn signed(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MS: u64 = 1_000_000;
+    const S: u64 = 1_000 * MS;
+
+    fn sender() -> Timeline {
+        Timeline::new(TimeBase::Sender)
+    }
+
+    #[test]
+    fn an_input_in_step_keeps_its_timestamps() {
+        let mut line = Timeline::new(TimeBase::Guess);
+        for i in 0..100 {
+            line.observe(i * 20 * MS + i % 7 * MS, (i * 20 * MS) as i64, 0);
+            assert_eq!(line.offset(), 0);
+        }
+    }
+
+    #[test]
+    fn declared_latency_is_no_reason_to_move() {
+        let mut line = Timeline::new(TimeBase::Guess);
+        line.set_latency(true, 3 * S);
+        line.observe(3 * S, 0, 0);
+        assert_eq!(line.offset(), 0);
+    }
+
+    #[test]
+    fn another_time_base_is_placed_at_its_arrival() {
+        let mut line = Timeline::new(TimeBase::Guess);
+        line.observe(5 * S, 1000 * S as i64, 0);
+        assert_eq!(line.place(1000 * S as i64), 5 * S as i64);
+    }
+
+    #[test]
+    fn a_burst_at_connect_does_not_shift_the_input() {
+        let mut line = sender();
+        // Two seconds of old data at once, then real time.
+        for i in 0..100 {
+            line.observe(10 * S + i / 10 * MS, (i * 20 * MS) as i64, 0);
+        }
+        for i in 100..200 {
+            line.observe(10 * S + (i - 99) * 20 * MS, (i * 20 * MS) as i64, 0);
+        }
+        let placed = line.place((199 * 20 * MS) as i64);
+        assert!((placed - (12 * S) as i64).abs() < 20 * MS as i64);
+    }
+
+    #[test]
+    fn a_burst_is_not_settled_until_it_comes_in_real_time() {
+        let mut line = sender();
+        for i in 0..50 {
+            line.observe(10 * S + i * MS, (i * 20 * MS) as i64, 0);
+            assert!(!line.is_settled());
+        }
+        line.observe(10 * S + 70 * MS, (50 * 20 * MS) as i64, 0);
+        assert!(line.is_settled());
+    }
+
+    #[test]
+    fn a_restart_at_zero_is_seen_at_once_while_standing_by() {
+        let mut line = sender();
+        line.observe(10 * S, 100 * S as i64, 0);
+        line.observe(10 * S + 20 * MS, 0, 0);
+        assert_eq!(line.place(0), (10 * S + 20 * MS) as i64);
+    }
+
+    #[test]
+    fn on_air_a_late_buffer_moves_nothing() {
+        let mut line = sender();
+        line.observe(S, 0, 0);
+        line.freeze(true);
+        line.observe(S + 700 * MS, 20 * MS as i64, S);
+        assert_eq!(line.place(20 * MS as i64), (S + 20 * MS) as i64);
+    }
+
+    #[test]
+    fn on_air_a_restart_at_zero_goes_on_after_what_was_sent() {
+        let mut line = sender();
+        line.observe(S, 50 * S as i64, 0);
+        line.freeze(true);
+        line.observe(20 * S, 0, 20 * S + 5 * MS);
+        assert_eq!(line.place(0), (20 * S + 5 * MS) as i64);
+    }
+
+    #[test]
+    fn what_is_not_live_is_placed_by_its_first_buffer() {
+        let mut line = Timeline::new(TimeBase::Guess);
+        line.set_latency(false, 0);
+        line.observe(30 * S, 0, 0);
+        line.observe(30 * S + MS, 2 * S as i64, 0);
+        assert_eq!(line.place(2 * S as i64), 32 * S as i64);
+    }
+
+    proptest! {
+        /// All streams of an input share one offset, and the least delay of a window decides it.
+        #[test]
+        fn the_offset_is_the_least_delay_of_the_window(
+            delays in proptest::collection::vec(0u64..300, 1..200)
+        ) {
+            let mut line = sender();
+            let mut seen: Vec<(u64, i64)> = vec![];
+            for (i, delay) in delays.iter().enumerate() {
+                let ts = i as u64 * 40 * MS;
+                let arrival = ts + 7 * S + delay * MS;
+                line.observe(arrival, ts as i64, 0);
+                seen.push((arrival / BUCKET, arrival as i64 - ts as i64));
+                let newest = arrival / BUCKET;
+                // Buckets are closed by time of arrival, which jitter can take back a little.
+                let naive = seen.iter().filter(|s| s.0 + WINDOW / BUCKET + 1 >= newest).map(|s| s.1).min();
+                let all = seen.iter().map(|s| s.1).min();
+                prop_assert!(line.offset() >= all.unwrap_or(0));
+                prop_assert!(line.offset() >= naive.unwrap_or(0));
+                prop_assert!(line.offset() <= arrival as i64 - ts as i64);
+            }
+        }
+
+        #[test]
+        fn no_input_makes_it_panic(steps in proptest::collection::vec((any::<u64>(), any::<i64>(), any::<u64>(), any::<bool>()), 0..50)) {
+            let mut line = Timeline::new(TimeBase::Guess);
+            for (arrival, ts, end, frozen) in steps {
+                line.freeze(frozen);
+                line.set_latency(!frozen, end);
+                line.observe(arrival, ts, end);
+                let _ = line.place(ts);
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The lab: a real RTMP server and real publishers on loopback, and the faults to try on them.
+//!
+//! It owns the processes it starts and the folder they write to, and takes both down when it is
+//! dropped. It knows nothing of GStreamer. Shared by the integration tests and the demo:
+//!
+//! ```ignore
+//! let server = Server::start()?;
+//! let mut primary = Publisher::start(&server.url("primary"), Picture::new("PRIMARY"))?;
+//! primary.wait_until_publishing()?;
+//! primary.freeze()?;
+//! ```
+
+// Every test and example takes the part of the lab that it needs.
+#![allow(dead_code, unused_imports)]
+
+mod process;
+mod publisher;
+mod server;
+
+pub(crate) use process::{Process, Scratch};
+pub(crate) use publisher::{Picture, Publisher};
+pub(crate) use server::Server;
+
+/// What the lab needs and this machine lacks, as one sentence; `None` when all is there.
+pub(crate) fn missing() -> Option<String> {
+    let mut lacking = Vec::new();
+    if process::find_program("nginx").is_none() {
+        lacking.push("nginx");
+    }
+    if server::find_rtmp_module().is_none() {
+        lacking.push("the RTMP module of nginx (libnginx-mod-rtmp)");
+    }
+    if process::find_program("ffmpeg").is_none() {
+        lacking.push("ffmpeg");
+    }
+    (!lacking.is_empty())
+        .then(|| format!("missing: {}; `make setup` installs it", lacking.join(", ")))
+}
