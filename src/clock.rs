@@ -242,6 +242,19 @@ impl Alarm {
     }
 }
 
+/// Time as it passes for the machine, whatever the pipeline's clock does.
+pub(crate) struct Stopwatch(std::time::Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.0.elapsed()
+    }
+}
+
 /// A span as GStreamer writes it.
 pub(crate) fn clock_time(span: Span) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(span.nanos().min(u64::MAX - 1))

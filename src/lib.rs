@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Live-stream failover for GStreamer.
+//! Live-stream failover for GStreamer: `failoversrc` and `failoverswitch`.
+//!
+//! A primary and its backups go in, one programme comes out. The map of the house, from the ground:
+//!
+//! * `policy` decides, purely: which input is on air, when a source may be tried again.
+//! * `switch` is the element `failoverswitch`: pads, segments, buffers, and what the policy says.
+//! * `sources` turn a URI or an element into a bin of parsed streams.
+//! * `failoversrc` is the element of that name: the lives of its sources, its outputs, its words.
+//! * `clock` is the only one that asks what time it is.
 
 mod clock;
+mod failoversrc;
 #[doc(hidden)]
 pub mod policy;
+mod sources;
 #[doc(hidden)]
 pub mod switch;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
-    switch::register(plugin)
+    switch::register(plugin)?;
+    failoversrc::register(plugin)
 }
 
 gst::plugin_define!(

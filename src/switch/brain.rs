@@ -8,7 +8,7 @@ use super::report::{self, Report, number};
 use super::standby::Coding;
 use super::state::{Pending, Sink, State};
 use super::{CAT, SwitchEvent};
-use crate::policy::{Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy};
+use crate::policy::{Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -134,6 +134,10 @@ impl FailoverSwitch {
     }
 
     fn post(&self, structure: gst::Structure) {
+        if self.is_owned() {
+            // The owner tells the world.
+            return;
+        }
         let obj = self.obj();
         let message = gst::message::Element::builder(structure).src(&*obj);
         let _ = obj.post_message(message.build());
@@ -210,6 +214,10 @@ impl State {
                     missed: 0,
                     asked_at: now,
                 });
+                if cause == Cause::Manual && gate.is_none() {
+                    // Nothing to wait for: the next buffer is the new input's.
+                    self.make_cut(to, StreamId(0), i64::MIN, 0, true, now, outbox);
+                }
                 if let Some(input) = self.inputs.get(&to) {
                     input.wake_waiters();
                 }
@@ -304,10 +312,22 @@ impl FailoverSwitch {
 
     /// A new attempt of this input's source begins.
     pub(crate) fn connecting(&self, input: InputId) {
-        if let Some(input) = self.state().inputs.get_mut(&input) {
-            input.restart();
-        }
-        self.consult(|policy, now| policy.observe(now, Observation::Connecting { input }));
+        let ended: Vec<_> = {
+            let mut state = self.state();
+            let Some(streams) = state.inputs.get_mut(&input) else {
+                return;
+            };
+            let ended = streams.sinks.iter().filter(|(_, sink)| sink.eos);
+            let ended = ended.map(|(stream, _)| *stream).collect();
+            streams.restart();
+            ended
+        };
+        self.consult(|policy, now| {
+            for stream in ended {
+                policy.observe(now, Observation::StreamAdded { input, stream });
+            }
+            policy.observe(now, Observation::Connecting { input });
+        });
     }
 
     pub(crate) fn failed(&self, input: InputId, cause: Cause) {
@@ -343,20 +363,29 @@ impl FailoverSwitch {
         }
     }
 
-    pub(crate) fn set_time_base(&self, input: InputId, base: super::timeline::TimeBase) {
+    pub(crate) fn set_time_base(
+        &self,
+        input: InputId,
+        base: super::timeline::TimeBase,
+        live: Option<bool>,
+    ) {
         if let Some(input) = self.state().inputs.get_mut(&input) {
-            input.timeline.set_base(base);
+            input.timeline.set_base(base, live);
         }
     }
 
+    /// Comes in real time, by its own word or by what is known of it.
     pub(crate) fn is_live(&self, input: InputId) -> bool {
         let state = self.state();
-        let sinks = state.inputs.get(&input).map(|i| &i.sinks);
-        sinks
-            .into_iter()
-            .flat_map(|sinks| sinks.values())
-            .filter_map(|sink| sink.upstream)
-            .any(|upstream| upstream.live)
+        state.inputs.get(&input).is_some_and(|i| i.timeline.is_live())
+    }
+
+    pub(crate) fn switches(&self) -> u64 {
+        self.state().switches
+    }
+
+    pub(crate) fn on_air(&self) -> Option<InputId> {
+        self.state().on_air
     }
 }
 

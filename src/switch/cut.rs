@@ -14,6 +14,8 @@ const STILL_ON_TIME: i64 = 2_000_000;
 const MOST_JITTER: i64 = 500_000_000;
 /// How far a living input may be moved later when its key frames always come just behind.
 const MOST_SHIFT: i64 = 250_000_000;
+/// A hole that a living input may be about to fill.
+const WORTH_WAITING: i64 = 150_000_000;
 /// What is taken for the length of a piece that does not say.
 const SOME_LENGTH: i64 = 10_000_000;
 
@@ -143,10 +145,12 @@ impl Situation {
         in_order && piece.middle() >= position.end
     }
 
-    /// Leaves no hole behind what was sent.
+    /// Leaves no hole behind what was sent, or one that the old input will not fill soon.
     fn joins(&self, piece: &Placed) -> bool {
-        self.position
-            .is_none_or(|position| piece.start <= position.end.saturating_add(piece.half()))
+        self.position.is_none_or(|position| {
+            let hole = piece.start.saturating_sub(position.end);
+            hole <= piece.half() || hole > WORTH_WAITING
+        })
     }
 
     fn is_on_time(&self, piece: &Placed, newest: bool) -> bool {

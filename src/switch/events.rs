@@ -183,7 +183,9 @@ impl FailoverSwitch {
     /// there is no input left that could go on.
     fn end_of_stream(&self, pad: &FailoverSwitchPad, place: &Place) -> bool {
         let (input, stream) = (place.input, place.stream);
-        let stop_on_eos = self.settings().stop_on_eos;
+        let settings = self.settings();
+        // Without automatic switching nobody would take over.
+        let last_word = settings.stop_on_eos || !settings.auto_switch;
         let mut outbox = Outbox::default();
         let over = {
             let mut state = self.state();
@@ -206,7 +208,7 @@ impl FailoverSwitch {
                 .inputs
                 .values()
                 .all(|i| i.is_eos() || i.sinks.values().all(|sink| !sink.is_fed()));
-            ended && !self.is_owned() && (nobody_left || stop_on_eos && on_air)
+            ended && !self.is_owned() && (nobody_left || last_word && on_air)
         };
         gst::info!(super::CAT, obj = pad, "end of stream");
         self.say(outbox);

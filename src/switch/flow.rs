@@ -10,7 +10,7 @@ use super::pad::{FailoverSwitchPad, Place};
 use super::report::Report;
 use super::standby::{Coding, Piece};
 use super::state::{PATIENCE, Pending, State, Times, Upstream, signed};
-use crate::policy::{InputId, Moment, Span};
+use crate::policy::{InputId, Moment, Span, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -93,7 +93,8 @@ impl FailoverSwitch {
             }
         }
         pushes.step();
-        if flow == Err(gst::FlowError::NotLinked) && self.has_further_outputs() {
+        if flow == Err(gst::FlowError::NotLinked) && (self.is_owned() || self.has_further_outputs())
+        {
             // Whoever does not link the sound still wants the picture.
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -299,7 +300,7 @@ impl State {
         match cut::find(&situation, &pieces) {
             Cut::At { first, shift } => {
                 let start = pieces.get(first).map_or(i64::MIN, |p| p.start.saturating_add(shift));
-                self.make_cut(place, start, shift, situation.alive, now, outbox);
+                self.make_cut(place.input, gate, start, shift, situation.alive, now, outbox);
                 true
             }
             Cut::Ready => {
@@ -323,9 +324,11 @@ impl State {
         }
     }
 
-    fn make_cut(
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn make_cut(
         &mut self,
-        place: &Place,
+        to: InputId,
+        gate: StreamId,
         start: i64,
         shift: i64,
         alive: bool,
@@ -335,9 +338,8 @@ impl State {
         let Some(pending) = self.pending.take() else {
             return;
         };
-        let to = pending.to;
         let from = self.on_air.replace(to);
-        let report = self.report(place, &pending, from, start, now);
+        let report = self.report(gate, &pending, from, start, now);
         if let Some(old) = from.filter(|from| *from != to).and_then(|f| self.inputs.get_mut(&f)) {
             old.timeline.freeze(false);
             for sink in old.sinks.values_mut() {
@@ -371,14 +373,14 @@ impl State {
 
     fn report(
         &self,
-        place: &Place,
+        gate: StreamId,
         pending: &Pending,
         from: Option<InputId>,
         start: i64,
         now: Moment,
     ) -> Report {
-        let output = self.outputs.get(&place.stream);
-        let situation = self.situation(pending.to, place.stream, now);
+        let output = self.outputs.get(&gate);
+        let situation = self.situation(pending.to, gate, now);
         let key_frame_wait = match situation.coding {
             Coding::Delta => now - pending.since,
             Coding::Raw | Coding::Independent => Span::default(),
@@ -400,20 +402,20 @@ impl State {
                 && start.saturating_add(situation.latency) >= situation.now - JUST_NOW / 2,
             decoded_unseen: 0,
             key_frame_wait,
-            av_offset: self.av_offset(place, start),
+            av_offset: self.av_offset(pending.to, gate, start),
         }
     }
 
     /// How far from the picture's start the sound of the same input will start.
-    fn av_offset(&self, place: &Place, start: i64) -> i64 {
-        let streams = self.inputs.get(&place.input).map(|i| &i.sinks);
+    fn av_offset(&self, input: InputId, gate: StreamId, start: i64) -> i64 {
+        let streams = self.inputs.get(&input).map(|i| &i.sinks);
         let other = streams
             .into_iter()
             .flatten()
-            .find(|(stream, sink)| **stream != place.stream && sink.coding != Coding::Delta);
+            .find(|(stream, sink)| **stream != gate && sink.coding != Coding::Delta);
         other
             .and_then(|(stream, _)| {
-                let pieces = self.placed(place.input, *stream);
+                let pieces = self.placed(input, *stream);
                 pieces.into_iter().find(|p| p.end > start)
             })
             .map_or(0, |piece| piece.start.saturating_sub(start).max(0))

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A sink pad of `failoverswitch`: which input and stream it is, and the lane that it sends into.
 
-use crate::clock::Wait;
+use crate::clock::{Stopwatch, Wait};
 use crate::policy::{InputId, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 glib::wrapper! {
     /// A sink pad of `failoverswitch`.
@@ -46,18 +47,32 @@ pub(super) struct Place {
 #[derive(Default)]
 pub(super) struct Pushes {
     count: AtomicU64,
-    seen: AtomicU64,
+    seen: Mutex<Option<(u64, Stopwatch)>>,
 }
+
+/// A push that takes longer is held up by downstream.
+const HELD_UP: Duration = Duration::from_millis(10);
 
 impl Pushes {
     pub(super) fn step(&self) {
         self.count.fetch_add(1, Relaxed);
     }
 
-    /// The same push is under way as at the last look.
+    /// The same push has been under way for a while; looked at now and then only.
     pub(super) fn is_stuck(&self) -> bool {
         let count = self.count.load(Relaxed);
-        self.seen.swap(count, Relaxed) == count && count % 2 == 1
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if count % 2 == 0 {
+            *seen = None;
+            return false;
+        }
+        match &*seen {
+            Some((same, watch)) if *same == count => watch.elapsed() >= HELD_UP,
+            _ => {
+                *seen = Some((count, Stopwatch::start()));
+                false
+            }
+        }
     }
 }
 

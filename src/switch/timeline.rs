@@ -37,6 +37,8 @@ pub struct Timeline {
     base: TimeBase,
     /// Comes in real time; else it comes as fast as it is taken and is paced by its timestamps.
     live: bool,
+    /// Known better than what the input says of itself.
+    known_live: Option<bool>,
     /// Latency that the input declares: its buffers are this late by right.
     latency: i64,
     offset: Option<i64>,
@@ -57,14 +59,17 @@ impl Timeline {
         }
     }
 
-    pub fn set_base(&mut self, base: TimeBase) {
+    /// `live` where it is known better than the input says: rtmp2src calls itself not live.
+    pub fn set_base(&mut self, base: TimeBase, live: Option<bool>) {
         self.base = base;
+        self.known_live = live;
+        self.live = live.unwrap_or(self.live);
         self.reset();
     }
 
     /// What the input says of itself: whether it is live, and its latency.
     pub fn set_latency(&mut self, live: bool, latency: u64) {
-        self.live = live;
+        self.live = self.known_live.unwrap_or(live);
         self.latency = i64::try_from(latency).unwrap_or(i64::MAX / 4);
     }
 

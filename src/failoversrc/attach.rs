@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Sources come and go: a new one is put into the bin and its pads are led through the switch to the
+//! outputs, an old one is taken out. Called by the owner and by the sources' own threads.
+
+use super::CAT;
+use super::imp::FailoverSrc;
+use super::output::{Plan, link_switch};
+use crate::policy::InputId;
+use crate::sources::{Description, Kind, Source};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+/// The present attempt of an input.
+pub(super) struct Registered {
+    number: u64,
+    bin: gst::Bin,
+    description: Description,
+}
+
+impl FailoverSrc {
+    /// Puts a new source into the bin, in NULL; its pads will be attached as they come.
+    pub(super) fn prepare(
+        &self,
+        input: InputId,
+        number: u64,
+        description: &Description,
+        source: &Source,
+    ) {
+        let obj = self.obj();
+        obj.emit_by_name::<()>(
+            "configure-source",
+            &[&crate::switch::number(input), &source.core],
+        );
+        // Its state is its own: the bin never waits for it.
+        source.bin.set_locked_state(true);
+        self.registered().insert(
+            input,
+            Registered {
+                number,
+                bin: source.bin.clone(),
+                description: description.clone(),
+            },
+        );
+        let weak = obj.downgrade();
+        source.bin.connect_pad_added(move |_, pad| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().attach(input, number, pad);
+            }
+        });
+        let weak = obj.downgrade();
+        source.bin.connect_pad_removed(move |_, pad| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().detach(input, number, pad);
+            }
+        });
+        if let Err(error) = obj.add(&source.bin) {
+            gst::error!(CAT, imp = self, "input {}: {error}", input.0);
+        }
+    }
+
+    /// Takes a source out of the bin; it is not in NULL yet.
+    pub(super) fn withdraw(&self, input: InputId, number: u64, source: &Source) {
+        {
+            let mut registered = self.registered();
+            if registered.get(&input).is_some_and(|r| r.number == number) {
+                registered.remove(&input);
+            }
+        }
+        self.outputs().forget(input);
+        let _ = self.obj().remove(&source.bin);
+        self.update_slates();
+    }
+
+    pub(super) fn source_of(&self, object: &gst::Object) -> Option<(InputId, u64)> {
+        let registered = self.registered();
+        registered
+            .iter()
+            .find(|(_, r)| object == r.bin.upcast_ref::<gst::Object>() || object.has_as_ancestor(&r.bin))
+            .map(|(input, r)| (*input, r.number))
+    }
+
+    pub(super) fn description(&self, input: InputId, attempt: u64) -> Option<Description> {
+        let registered = self.registered();
+        let present = registered.get(&input).filter(|r| r.number == attempt)?;
+        Some(present.description.clone())
+    }
+
+    fn is_present(&self, input: InputId, number: u64) -> bool {
+        self.registered().get(&input).is_some_and(|r| r.number == number)
+    }
+
+    fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {
+        if !self.is_present(input, number) {
+            return;
+        }
+        let Some((kind, index)) = place_of(pad) else {
+            return;
+        };
+        match self.lead(input, pad, kind, index) {
+            Ok(Some(ghost)) => {
+                gst::info!(CAT, imp = self, "new output {}", ghost.name());
+                let _ = self.obj().add_pad(&ghost);
+            }
+            Ok(None) => (),
+            Err(error) => gst::error!(CAT, imp = self, "input {}: {error}", input.0),
+        }
+        self.update_slates();
+    }
+
+    /// Leads a source's pad through the switch to its output, which is made if need be.
+    fn lead(
+        &self,
+        input: InputId,
+        pad: &gst::Pad,
+        kind: Kind,
+        index: usize,
+    ) -> Result<Option<gst::GhostPad>, gst::glib::BoolError> {
+        let obj = self.obj();
+        let bin = obj.upcast_ref::<gst::Bin>();
+        let switch = self.switch();
+        let plan = self.plan();
+        let mut outputs = self.outputs();
+        let (stream, ghost) = outputs.provide(bin, kind, index, &plan)?;
+        let name = match stream.0 {
+            0 => format!("sink_{}", input.0),
+            further => format!("sink_{}_{further}", input.0),
+        };
+        let sink = switch
+            .static_pad(&name)
+            .or_else(|| switch.request_pad_simple(&name))
+            .ok_or_else(|| gst::glib::bool_error!("the switch has no pad {name}"))?;
+        link_switch(bin, switch, stream, kind, index)?;
+        if let Some(old) = sink.peer() {
+            let _ = old.unlink(&sink);
+        }
+        pad.link(&sink)
+            .map_err(|error| gst::glib::bool_error!("{} does not link: {error}", pad.name()))?;
+        if let Some(output) = outputs.find(kind, index) {
+            output.fed_by.insert(input);
+        }
+        Ok(ghost)
+    }
+
+    fn detach(&self, input: InputId, number: u64, pad: &gst::Pad) {
+        if !self.is_present(input, number) {
+            return;
+        }
+        let Some((kind, index)) = place_of(pad) else {
+            return;
+        };
+        if let Some(output) = self.outputs().find(kind, index) {
+            output.fed_by.remove(&input);
+        }
+        self.update_slates();
+    }
+
+    /// Outputs for a slate that comes before any input: one picture, one sound.
+    pub(super) fn provide_slates(&self) {
+        let plan = self.plan();
+        if plan.form != super::Output::Decoded || plan.fill == super::Slate::None {
+            return;
+        }
+        let obj = self.obj();
+        let bin = obj.upcast_ref::<gst::Bin>();
+        let new: Vec<_> = {
+            let mut outputs = self.outputs();
+            if !outputs.is_empty() {
+                return;
+            }
+            let kinds = [Kind::Video, Kind::Audio];
+            let made = kinds.map(|kind| outputs.provide(bin, kind, 0, &plan));
+            made.into_iter().filter_map(|made| made.ok()?.1).collect()
+        };
+        for ghost in new {
+            let _ = obj.add_pad(&ghost);
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let settings = self.settings();
+        Plan {
+            form: settings.output,
+            fill: settings.slate,
+            id: self.obj().name().to_string(),
+        }
+    }
+
+    /// PAUSED→READY: the pads go with the run that they belong to.
+    pub(super) fn remove_outputs(&self) {
+        let obj = self.obj();
+        self.outputs().clear();
+        for pad in obj.src_pads() {
+            let _ = pad.set_active(false);
+            let _ = obj.remove_pad(&pad);
+        }
+        let switch = self.switch();
+        for child in obj.children() {
+            if &child != switch.upcast_ref::<gst::Element>() {
+                let _ = child.set_state(gst::State::Null);
+                let _ = obj.remove(&child);
+            }
+        }
+        for pad in switch.sink_pads() {
+            switch.release_request_pad(&pad);
+        }
+    }
+}
+
+/// `video_2` is the third picture.
+fn place_of(pad: &gst::Pad) -> Option<(Kind, usize)> {
+    let name = pad.name();
+    let (kind, number) = name.split_once('_')?;
+    let kind = match kind {
+        "video" => Kind::Video,
+        "audio" => Kind::Audio,
+        _ => return None,
+    };
+    Some((kind, number.parse().ok()?))
+}

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The one owner of the inputs' lives: a thread that takes orders and keeps deadlines. It builds the
+//! sources and gives them up; what may block (starting and stopping one) has a thread of its own, so
+//! that a sick source harms nobody else.
+
+use super::imp::FailoverSrc;
+use super::input::{Do, Life};
+use super::settings::Resolved;
+use super::{CAT, Standby};
+use crate::clock::Stopwatch;
+use crate::policy::{Cause, HealthKind, InputId, Moment, Retry, Span};
+use crate::sources::{Description, Source, Timestamps};
+use crate::switch::timeline::TimeBase;
+use crate::switch::SwitchEvent;
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+
+/// What the owner is told.
+pub(super) enum Order {
+    Switch(SwitchEvent),
+    /// A source said that it is at its end; only if it still is the present attempt.
+    Failed {
+        input: InputId,
+        attempt: u64,
+        text: String,
+    },
+    /// Where an input comes from has changed.
+    Describe(InputId, Description),
+    Restart(InputId),
+    Pause,
+    Resume,
+    Quit,
+}
+
+/// The thread and the way to reach it.
+pub(super) struct Control {
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A source that runs.
+struct Attempt {
+    source: Source,
+    number: u64,
+}
+
+struct Input {
+    id: InputId,
+    description: Description,
+    life: Life,
+    attempt: Option<Attempt>,
+}
+
+struct Owner {
+    element: glib::WeakRef<super::FailoverSrc>,
+    inputs: Vec<Input>,
+    clock: Stopwatch,
+    paused: bool,
+}
+
+/// Attempts are numbered through, so that late news of an old one is told from the present one's.
+static ATTEMPTS: AtomicU64 = AtomicU64::new(1);
+
+impl Control {
+    /// Starts the owner; `None` if the system has no thread to give.
+    pub(super) fn start(element: &super::FailoverSrc, resolved: &Resolved) -> Option<Self> {
+        let (orders, inbox) = channel();
+        let settings = element.imp().settings();
+        let inputs = resolved.inputs.iter().enumerate();
+        let inputs = inputs
+            .map(|(index, description)| {
+                let seed = ATTEMPTS.fetch_add(1, Relaxed) ^ 0x9e37_79b9_7f4a_7c15;
+                let initial = Span::from_nanos(settings.retry_initial);
+                let retry = Retry::new(initial, Span::from_nanos(settings.retry_max), seed);
+                Input {
+                    id: InputId(u32::try_from(index).unwrap_or(u32::MAX)),
+                    description: description.clone(),
+                    life: Life::new(retry, settings.startup()),
+                    attempt: None,
+                }
+            })
+            .collect();
+        let mut owner = Owner {
+            element: element.downgrade(),
+            inputs,
+            clock: Stopwatch::start(),
+            paused: false,
+        };
+        let hot = resolved.standby == Standby::Hot;
+        let thread = std::thread::Builder::new()
+            .name(format!("failoversrc:{}", element.name()))
+            .spawn(move || owner.run(&inbox, hot))
+            .ok()?;
+        Some(Self {
+            orders,
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) fn sender(&self) -> Sender<Order> {
+        self.orders.clone()
+    }
+
+    /// Ends the owner and gives up every source. Waits for the owner, unless it is the caller.
+    pub(super) fn stop(mut self) {
+        let _ = self.orders.send(Order::Quit);
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Owner {
+    fn run(&mut self, inbox: &Receiver<Order>, hot: bool) {
+        let now = self.now();
+        // A cold standby is started when the switch says so; the primary never waits.
+        for (index, input) in self.inputs.iter_mut().enumerate() {
+            if hot || index == 0 {
+                input.life.want(now);
+            }
+        }
+        loop {
+            self.keep_deadlines();
+            let next = self.inputs.iter().filter_map(|input| input.life.due()).min();
+            let order = match next {
+                Some(due) => {
+                    let rest = std::time::Duration::from_nanos((due - self.now()).nanos());
+                    inbox.recv_timeout(rest)
+                }
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match order {
+                Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(order) => self.obey(order),
+                Err(RecvTimeoutError::Timeout) => (),
+            }
+        }
+        for index in 0..self.inputs.len() {
+            self.end(index);
+        }
+    }
+
+    fn now(&self) -> Moment {
+        let nanos = u64::try_from(self.clock.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Moment::from_nanos(nanos)
+    }
+
+    fn keep_deadlines(&mut self) {
+        for index in 0..self.inputs.len() {
+            let now = self.now();
+            let due = self.inputs.get_mut(index).and_then(|input| input.life.wake(now));
+            match due {
+                Some(Do::Begin) => self.begin(index),
+                Some(Do::Replace) => {
+                    self.log(index, "silent for too long, a new source is tried");
+                    self.end(index);
+                }
+                None => (),
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        let Some(element) = self.element.upgrade() else {
+            return;
+        };
+        let shell = element.imp();
+        let now = self.now();
+        match order {
+            Order::Switch(event) => self.hear(shell, event, now),
+            Order::Failed {
+                input,
+                attempt,
+                text,
+            } => {
+                let Some((index, _)) = self.present(input, attempt) else {
+                    return;
+                };
+                self.log(index, &text);
+                shell.note_failure(input, &text);
+                self.give_up(index, now);
+            }
+            Order::Describe(id, description) => {
+                if let Some(index) = self.index(id) {
+                    if let Some(input) = self.inputs.get_mut(index) {
+                        input.description = description;
+                    }
+                    self.restart(index, now);
+                }
+            }
+            Order::Restart(id) => {
+                if let Some(index) = self.index(id) {
+                    self.restart(index, now);
+                }
+            }
+            Order::Pause => self.set_paused(&element, true),
+            Order::Resume => self.set_paused(&element, false),
+            Order::Quit => (),
+        }
+    }
+
+    fn hear(&mut self, shell: &FailoverSrc, event: SwitchEvent, now: Moment) {
+        match &event {
+            SwitchEvent::Health {
+                input, new, cause, ..
+            } => {
+                if let Some(index) = self.index(*input) {
+                    self.health(shell, index, *new, *cause, now);
+                }
+            }
+            SwitchEvent::Start(id) => {
+                if let Some(input) = self.index(*id).and_then(|i| self.inputs.get_mut(i)) {
+                    input.life.want(now);
+                }
+            }
+            SwitchEvent::Stop(id) => {
+                if let Some(index) = self.index(*id) {
+                    if self.inputs.get_mut(index).is_some_and(|i| i.life.unwant()) {
+                        self.log(index, "not needed any more");
+                        self.end(index);
+                    }
+                }
+            }
+            SwitchEvent::Switched(_) | SwitchEvent::EverythingDown | SwitchEvent::SomethingUp => (),
+        }
+        shell.tell(event);
+    }
+
+    fn health(
+        &mut self,
+        shell: &FailoverSrc,
+        index: usize,
+        new: HealthKind,
+        cause: Option<Cause>,
+        now: Moment,
+    ) {
+        let Some(input) = self.inputs.get_mut(index) else {
+            return;
+        };
+        match new {
+            HealthKind::Flowing | HealthKind::Suspect => input.life.flows(now),
+            HealthKind::Stalled => input.life.fell_silent(now),
+            HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
+                self.ended(shell, index, now);
+            }
+            HealthKind::Down => self.give_up(index, now),
+            HealthKind::Idle | HealthKind::Connecting => (),
+        }
+    }
+
+    fn give_up(&mut self, index: usize, now: Moment) {
+        if self.inputs.get_mut(index).is_some_and(|i| i.life.failed(now)) {
+            self.end(index);
+        }
+    }
+
+    /// What is not live has an end. It is the end of all when nothing else is left to play; beside an
+    /// endless input it is played again, for it may be needed again.
+    fn ended(&mut self, shell: &FailoverSrc, index: usize, now: Moment) {
+        self.log(index, "played to its end");
+        if self.inputs.get_mut(index).is_some_and(|i| i.life.ended()) {
+            self.end(index);
+        }
+        if self.inputs.iter().all(|input| input.life.is_ended()) {
+            shell.end_of_all();
+            return;
+        }
+        let endless = self.inputs.iter().any(|i| !i.life.is_ended() && shell.is_live(i.id));
+        if endless && let Some(input) = self.inputs.get_mut(index) {
+            input.life.play_again(now);
+        }
+    }
+
+    fn restart(&mut self, index: usize, now: Moment) {
+        if self.inputs.get_mut(index).is_some_and(|i| i.life.restart(now)) {
+            self.end(index);
+        }
+    }
+
+    /// A new source for this input.
+    fn begin(&mut self, index: usize) {
+        let Some(element) = self.element.upgrade() else {
+            return;
+        };
+        let now = self.now();
+        let Some(input) = self.inputs.get_mut(index) else {
+            return;
+        };
+        let number = ATTEMPTS.fetch_add(1, Relaxed);
+        let shell = element.imp();
+        let name = format!("input-{}-attempt-{}", input.id.0, input.life.attempts() + 1);
+        gst::info!(
+            CAT,
+            obj = element,
+            "input {}: attempt {} of {}",
+            input.id.0,
+            input.life.attempts() + 1,
+            input.description.display()
+        );
+        match input.description.build(&name, &shell.settings().source()) {
+            Ok(source) => {
+                input.life.begun(now);
+                shell.prepare(input.id, number, &input.description, &source);
+                let (base, live) = time_base(&source);
+                let switch = shell.switch().imp();
+                switch.set_time_base(input.id, base, live);
+                switch.connecting(input.id);
+                start(&element, &source, input.id, number);
+                input.attempt = Some(Attempt { source, number });
+            }
+            Err(crate::sources::Error::Stopping(_)) => input.life.postpone(now),
+            Err(error) => {
+                let text = error.to_string();
+                input.life.begun(now);
+                gst::warning!(CAT, obj = element, "input {}: {text}", input.id.0);
+                shell.note_failure(input.id, &text);
+                shell.switch().imp().failed(input.id, Cause::Error);
+                input.life.failed(now);
+            }
+        }
+    }
+
+    /// Gives up an input's source. It is taken out at once and stops in a thread of its own: it may
+    /// hang there, and nobody waits for it.
+    fn end(&mut self, index: usize) {
+        let attempt = self.inputs.get_mut(index).and_then(|input| {
+            let attempt = input.attempt.take()?;
+            Some((input.id, attempt))
+        });
+        let (Some((id, attempt)), element) = (attempt, self.element.upgrade()) else {
+            return;
+        };
+        let stopping = element.as_ref().map(|element| {
+            let shell = element.imp();
+            shell.withdraw(id, attempt.number, &attempt.source);
+            shell.stopping()
+        });
+        let stop = move || {
+            let _ = attempt.source.bin.set_state(gst::State::Null);
+            attempt.source.release();
+            drop(stopping);
+        };
+        let thread = std::thread::Builder::new().name(format!("failoversrc:stop-{}", id.0));
+        if let (Err(error), Some(element)) = (thread.spawn(stop), element) {
+            gst::error!(CAT, obj = element, "input {}: no thread to stop in: {error}", id.0);
+        }
+    }
+
+    fn set_paused(&mut self, element: &super::FailoverSrc, paused: bool) {
+        if self.paused == paused {
+            return;
+        }
+        self.paused = paused;
+        for input in &self.inputs {
+            if let Some(attempt) = &input.attempt {
+                start(element, &attempt.source, input.id, attempt.number);
+            }
+        }
+    }
+
+    fn present(&self, input: InputId, attempt: u64) -> Option<(usize, &Attempt)> {
+        let index = self.index(input)?;
+        let present = self.inputs.get(index)?.attempt.as_ref()?;
+        (present.number == attempt).then_some((index, present))
+    }
+
+    fn index(&self, id: InputId) -> Option<usize> {
+        self.inputs.iter().position(|input| input.id == id)
+    }
+
+    fn log(&self, index: usize, text: &str) {
+        if let (Some(element), Some(input)) = (self.element.upgrade(), self.inputs.get(index)) {
+            gst::info!(CAT, obj = element, "input {} ({}): {text}", input.id.0, input.life.name());
+        }
+    }
+}
+
+/// Starts a source, or leads it to the state that its element has, in a thread of its own.
+fn start(element: &super::FailoverSrc, source: &Source, input: InputId, attempt: u64) {
+    let bin = source.bin.clone();
+    let state = match element.imp().is_playing() {
+        true => gst::State::Playing,
+        false => gst::State::Paused,
+    };
+    if let Some(clock) = element.clock() {
+        let _ = bin.set_clock(Some(&clock));
+    }
+    bin.set_base_time(element.base_time().unwrap_or_default());
+    bin.set_start_time(gst::ClockTime::NONE);
+    let orders = element.imp().orders();
+    let run = move || {
+        if bin.set_state(state).is_err()
+            && let Some(orders) = orders
+        {
+            let text = "it could not be started".to_owned();
+            let _ = orders.send(Order::Failed {
+                input,
+                attempt,
+                text,
+            });
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("failoversrc:start-{}", input.0));
+    if let Err(error) = thread.spawn(run) {
+        gst::error!(CAT, obj = element, "input {}: no thread to start in: {error}", input.0);
+    }
+}
+
+/// How the timestamps of a source are placed. RTMP comes in real time whatever its element says.
+fn time_base(source: &Source) -> (TimeBase, Option<bool>) {
+    let base = match source.timestamps {
+        Timestamps::Own => TimeBase::Sender,
+        Timestamps::Running => TimeBase::Guess,
+    };
+    let is_rtmp = |element: &gst::Element| {
+        element.factory().is_some_and(|factory| factory.name().starts_with("rtmp"))
+    };
+    let inside = source.bin.iterate_recurse().into_iter().flatten();
+    let rtmp = inside.into_iter().any(|element| is_rtmp(&element));
+    (base, rtmp.then_some(true))
+}

@@ -1,0 +1,558 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The GObject shell of `failoversrc`: properties, states, messages of its children.
+
+use super::control::{Control, Order};
+use super::output::{Outputs, mode};
+use super::settings::{SECOND, Settings};
+use super::{CAT, Output, Slate, Standby, Status, tell};
+use crate::policy::{InputId, Standby as Keep};
+use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::attach::Registered;
+
+const LONGEST: u64 = u64::MAX - 1;
+
+#[derive(Default, glib::Properties)]
+#[properties(wrapper_type = super::FailoverSrc)]
+pub struct FailoverSrc {
+    #[property(name = "uri", nick = "URI", type = Option<String>, member = uri, get, set = Self::set_uri_property,
+        blurb = "A whole configuration in one: failover:?primary=URI&backup=URI&timeout=NANOSECONDS, values percent-encoded",
+        builder().mutable_ready())]
+    #[property(name = "primary-uri", nick = "Primary URI", type = Option<String>, member = primary_uri, get,
+        set = Self::set_primary_uri,
+        blurb = "URI of the primary: rtmp(s), rtsp, srt, http(s), file and all that GStreamer plays; a change restarts it",
+        builder().mutable_playing())]
+    #[property(name = "backup-uri", nick = "Backup URI", type = Option<String>, member = backup_uri, get,
+        set = Self::set_backup_uri, blurb = "URI of the backup; a change restarts it",
+        builder().mutable_playing())]
+    #[property(name = "primary-source", nick = "Primary Source", type = Option<gst::Element>, member = primary_source,
+        get, set, blurb = "An element, or in gst-launch a description, instead of primary-uri", builder().mutable_ready())]
+    #[property(name = "backup-source", nick = "Backup Source", type = Option<gst::Element>, member = backup_source,
+        get, set, blurb = "An element, or in gst-launch a description, instead of backup-uri", builder().mutable_ready())]
+    #[property(name = "timeout", nick = "Timeout", type = u64, member = timeout, get, set = Self::set_timeout,
+        maximum = LONGEST, default = SECOND,
+        blurb = "No buffer on a stream of the input on air for this long: it is stalled and left, at least 1 ms (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "startup-timeout", nick = "Startup Timeout", type = u64, member = startup_timeout, get,
+        set = Self::set_startup_timeout, maximum = LONGEST, default = 5 * SECOND,
+        blurb = "Time for an input to deliver its first buffer before the next is tried, at least 1 ms (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "recovery-time", nick = "Recovery Time", type = u64, member = recovery_time, get,
+        set = Self::set_recovery_time, maximum = LONGEST, default = 5 * SECOND,
+        blurb = "How long a preferred input must be healthy to be switched back to; every relapse doubles it; 0 = its first buffer is enough (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "switch-back", nick = "Switch Back", type = SwitchBack, member = switch_back, get,
+        set = Self::set_switch_back, blurb = "When to go back to a preferred input that is well again",
+        builder(SwitchBack::default()).mutable_playing())]
+    #[property(name = "latency", nick = "Latency", type = u64, member = latency, get, set = Self::set_latency,
+        maximum = LONGEST,
+        blurb = "Latency reported on top of the inputs' own, for sinks to wait (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "output", nick = "Output", type = Output, member = output, get, set,
+        blurb = "What the output pads carry", builder(Output::default()).mutable_ready())]
+    #[property(name = "standby", nick = "Standby", type = Standby, member = standby, get, set,
+        blurb = "Whether backups are connected before they are needed", builder(Standby::default()).mutable_ready())]
+    #[property(name = "slate", nick = "Slate", type = Slate, member = slate, get, set = Self::set_slate,
+        blurb = "What is sent when every input is down, with output=decoded", builder(Slate::default()).mutable_playing())]
+    #[property(name = "retry-initial", nick = "Retry Initial", type = u64, member = retry_initial, get, set,
+        maximum = LONGEST, default = SECOND / 2,
+        blurb = "Least time between the starts of two attempts of an input; doubles with each failure (in nanoseconds)",
+        builder().mutable_ready())]
+    #[property(name = "retry-max", nick = "Retry Max", type = u64, member = retry_max, get, set,
+        maximum = LONGEST, default = 30 * SECOND,
+        blurb = "Most time between the starts of two attempts of an input (in nanoseconds)",
+        builder().mutable_ready())]
+    #[property(name = "force-input", nick = "Force Input", type = i32, member = force_input, get,
+        set = Self::set_force_input, minimum = -1, default = -1,
+        blurb = "Hold this input on air whatever its health: 0 = primary, 1 = backup and so on, -1 = automatic",
+        builder().mutable_playing())]
+    settings: Mutex<Settings>,
+    #[property(name = "active-input", nick = "Active Input", type = i32, get = Self::active_input,
+        minimum = -1, default = -1, blurb = "The input on air: 0 = primary, 1 = backup and so on, -1 = none yet")]
+    #[property(name = "switches", nick = "Switches", type = u64, get = Self::switches,
+        blurb = "How often the input on air has changed since the start")]
+    _virtual: (),
+    #[property(name = "status", nick = "Status", type = Status, get = Self::status,
+        blurb = "What the viewer gets", builder(Status::default()))]
+    status: Mutex<Status>,
+    switch: OnceLock<FailoverSwitch>,
+    control: Mutex<Option<Control>>,
+    orders: Mutex<Option<Sender<Order>>>,
+    pub(super) attempts: Mutex<BTreeMap<InputId, Registered>>,
+    pub(super) outputs: Mutex<Outputs>,
+    failures: Mutex<BTreeMap<InputId, String>>,
+    stopping: Arc<()>,
+    playing: AtomicBool,
+    down: AtomicBool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl FailoverSrc {
+    pub(super) fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    /// There from the construction on.
+    pub(super) fn switch(&self) -> &FailoverSwitch {
+        self.switch.get_or_init(|| glib::Object::builder().property("name", "switch").build())
+    }
+
+    pub(super) fn orders(&self) -> Option<Sender<Order>> {
+        lock(&self.orders).clone()
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = self.orders() {
+            let _ = orders.send(order);
+        }
+    }
+
+    pub(super) fn has_control(&self) -> bool {
+        lock(&self.orders).is_some()
+    }
+
+    pub(super) fn outputs(&self) -> MutexGuard<'_, Outputs> {
+        lock(&self.outputs)
+    }
+
+    pub(super) fn registered(&self) -> MutexGuard<'_, BTreeMap<InputId, Registered>> {
+        lock(&self.attempts)
+    }
+
+    pub(super) fn failures(&self) -> MutexGuard<'_, BTreeMap<InputId, String>> {
+        lock(&self.failures)
+    }
+
+    /// Held by every source that is on its way to stop.
+    pub(super) fn stopping(&self) -> Arc<()> {
+        self.stopping.clone()
+    }
+
+    pub(super) fn is_playing(&self) -> bool {
+        self.playing.load(SeqCst)
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(SeqCst)
+    }
+
+    pub(super) fn is_live(&self, input: InputId) -> bool {
+        self.switch().imp().is_live(input)
+    }
+
+    pub(super) fn swap_status(&self, status: Status) -> Status {
+        std::mem::replace(&mut *lock(&self.status), status)
+    }
+
+    fn status(&self) -> Status {
+        *lock(&self.status)
+    }
+
+    fn active_input(&self) -> i32 {
+        self.switch().imp().on_air().map_or(-1, crate::switch::number)
+    }
+
+    fn switches(&self) -> u64 {
+        self.switch().imp().switches()
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let mut stats = self.switch().property::<gst::Structure>("stats");
+        let filled: u64 = self
+            .outputs()
+            .iter()
+            .filter_map(|output| output.slate.as_ref())
+            .map(super::slate::Slate::filled)
+            .sum();
+        let stopping = Arc::strong_count(&self.stopping).saturating_sub(1);
+        stats.set("num-slate-buffers", filled);
+        stats.set("num-sources-stopping", u32::try_from(stopping).unwrap_or(u32::MAX));
+        stats
+    }
+
+    fn set_timeout(&self, value: u64) {
+        lock(&self.settings).timeout = value;
+        self.switch().set_property("timeout", value);
+    }
+
+    fn set_startup_timeout(&self, value: u64) {
+        lock(&self.settings).startup_timeout = value;
+        self.switch().set_property("startup-timeout", value);
+    }
+
+    fn set_recovery_time(&self, value: u64) {
+        lock(&self.settings).recovery_time = value;
+        self.switch().set_property("recovery-time", value);
+    }
+
+    fn set_switch_back(&self, value: SwitchBack) {
+        lock(&self.settings).switch_back = value;
+        self.switch().set_property("switch-back", value);
+    }
+
+    fn set_latency(&self, value: u64) {
+        lock(&self.settings).latency = value;
+        self.switch().set_property("latency", value);
+    }
+
+    fn set_slate(&self, value: Slate) {
+        lock(&self.settings).slate = value;
+        for output in self.outputs().iter() {
+            if let Some(slate) = &output.slate {
+                slate.set_mode(mode(value));
+            }
+        }
+    }
+
+    fn set_force_input(&self, value: i32) {
+        lock(&self.settings).force_input = value;
+        self.switch().imp().hold(u32::try_from(value).ok().map(InputId));
+    }
+
+    fn set_primary_uri(&self, uri: Option<String>) {
+        lock(&self.settings).primary_uri = uri.clone();
+        self.describe(InputId(0), uri);
+    }
+
+    fn set_backup_uri(&self, uri: Option<String>) {
+        lock(&self.settings).backup_uri = uri.clone();
+        self.describe(InputId(1), uri);
+    }
+
+    /// A new URI for a running input; one that can never work is refused and changes nothing.
+    fn describe(&self, input: InputId, uri: Option<String>) {
+        let (Some(uri), true) = (uri, self.has_control()) else {
+            return;
+        };
+        let description = crate::sources::Description::Uri(uri);
+        match description.check() {
+            Ok(()) => self.order(Order::Describe(input, description)),
+            Err(error) => gst::warning!(CAT, imp = self, "input {} stays as it is: {error}", input.0),
+        }
+    }
+
+    fn set_uri_property(&self, uri: Option<String>) {
+        let Some(uri) = uri else {
+            lock(&self.settings).uri = None;
+            return;
+        };
+        if let Err(error) = self.apply_uri(&uri) {
+            gst::warning!(CAT, imp = self, "uri is not used: {error}");
+        }
+    }
+
+    fn apply_uri(&self, uri: &str) -> Result<(), String> {
+        let settings = {
+            let mut settings = lock(&self.settings);
+            settings.apply_uri(uri)?;
+            settings.clone()
+        };
+        let switch = self.switch();
+        switch.set_property("timeout", settings.timeout);
+        switch.set_property("startup-timeout", settings.startup_timeout);
+        switch.set_property("recovery-time", settings.recovery_time);
+        switch.set_property("switch-back", settings.switch_back);
+        switch.set_property("latency", settings.latency);
+        Ok(())
+    }
+
+    pub(super) fn restart_input(&self, input: i32) {
+        if let Ok(input) = u32::try_from(input) {
+            self.order(Order::Restart(InputId(input)));
+        }
+    }
+
+    pub(super) fn end_of_all(&self) {
+        for output in self.outputs().iter() {
+            if let Some(slate) = &output.slate {
+                slate.end();
+            }
+        }
+        self.switch().imp().send_eos();
+    }
+
+    /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
+    fn on_switch_event(&self, event: SwitchEvent) {
+        match &event {
+            SwitchEvent::EverythingDown => {
+                self.down.store(true, SeqCst);
+                self.provide_slates();
+            }
+            SwitchEvent::SomethingUp => self.down.store(false, SeqCst),
+            _ => (),
+        }
+        self.update_slates();
+        self.order(Order::Switch(event));
+    }
+
+    pub(super) fn update_slates(&self) {
+        let on_air = self.switch().imp().on_air();
+        let wanted = self.outputs().wanted_slates(self.is_down(), on_air);
+        for (slate, wanted) in wanted {
+            slate.set_wanted(wanted);
+        }
+    }
+
+    /// NULL→READY: what can never work is said here, once.
+    fn resolve(&self) -> Result<(), gst::StateChangeError> {
+        let settings = self.settings();
+        match settings.resolve() {
+            Ok(resolved) => {
+                for (index, _) in resolved.inputs.iter().enumerate() {
+                    let id = u32::try_from(index).unwrap_or(u32::MAX);
+                    let keep = match settings.standby {
+                        Standby::Cold if index > 0 => Keep::Cold,
+                        Standby::Hot | Standby::Cold => Keep::Hot,
+                    };
+                    self.switch().imp().add_input(InputId(id), id, keep);
+                }
+                Ok(())
+            }
+            Err(refusal) => {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ["{refusal}"]);
+                Err(gst::StateChangeError)
+            }
+        }
+    }
+
+    fn start(&self) -> Result<(), gst::StateChangeError> {
+        self.playing.store(true, SeqCst);
+        self.switch().imp().set_halted(false);
+        if self.has_control() {
+            self.order(Order::Resume);
+            return Ok(());
+        }
+        let settings = self.settings();
+        let resolved = settings.resolve().map_err(|_| gst::StateChangeError)?;
+        let Some(control) = Control::start(&self.obj(), &resolved) else {
+            gst::element_imp_error!(self, gst::ResourceError::Failed, ["the system has no thread to give"]);
+            return Err(gst::StateChangeError);
+        };
+        *lock(&self.orders) = Some(control.sender());
+        *lock(&self.control) = Some(control);
+        self.set_force_input(settings.force_input);
+        self.update_status();
+        Ok(())
+    }
+
+    fn pause(&self) {
+        self.playing.store(false, SeqCst);
+        self.switch().imp().set_halted(true);
+        self.order(Order::Pause);
+    }
+
+    fn stop(&self) {
+        self.playing.store(false, SeqCst);
+        lock(&self.orders).take();
+        let control = lock(&self.control).take();
+        if let Some(control) = control {
+            control.stop();
+        }
+        self.down.store(false, SeqCst);
+        self.failures().clear();
+        self.update_status();
+    }
+
+    fn error_name(text: &str, message: &gst::message::Error) -> String {
+        let code = message.error();
+        format!("{text} ({})", code.message())
+    }
+
+    /// A source's message: its errors are its input's, and nobody else's business.
+    fn source_message(&self, input: InputId, attempt: u64, message: &gst::Message) {
+        let Some(description) = self.description(input, attempt) else {
+            return;
+        };
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                let source = message.src().map(|src| src.name().to_string());
+                let text = Self::error_name(&source.unwrap_or_default(), error);
+                let text = description.redact(&text);
+                self.note_failure(input, &text);
+                self.switch().imp().failed(input, crate::policy::Cause::Error);
+                self.order(Order::Failed {
+                    input,
+                    attempt,
+                    text,
+                });
+            }
+            gst::MessageView::Warning(warning) => {
+                let text = description.redact(&warning.error().to_string());
+                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+            }
+            _ => (),
+        }
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for FailoverSrc {
+    const NAME: &'static str = "GstFailoverSrc";
+    type Type = super::FailoverSrc;
+    type ParentType = gst::Bin;
+    type Interfaces = (gst::URIHandler,);
+}
+
+impl ObjectImpl for FailoverSrc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let uri = glib::ParamSpecString::builder("backup-uri").build();
+            let further = gst::ParamSpecArray::builder("backup-uris")
+                .nick("Backup URIs")
+                .blurb("URIs of further backups, in order of preference")
+                .element_spec(&uri)
+                .mutable_ready()
+                .build();
+            let stats = glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                .nick("Statistics")
+                .blurb("Switches so far, the input on air, the last switch and every input with its state")
+                .read_only()
+                .build();
+            let mut all = FailoverSrc::derived_properties().to_vec();
+            all.extend([further, stats]);
+            all
+        });
+        PROPERTIES.as_ref()
+    }
+
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        if pspec.name() == "backup-uris" {
+            let uris = value.get::<gst::Array>().ok();
+            let uris = uris.iter().flat_map(|uris| uris.iter());
+            let uris = uris.filter_map(|uri| uri.get::<String>().ok()).collect();
+            lock(&self.settings).backup_uris = uris;
+        } else {
+            self.derived_set_property(id, value, pspec);
+        }
+    }
+
+    fn property(&self, id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        match pspec.name() {
+            "backup-uris" => gst::Array::new(self.settings().backup_uris).to_value(),
+            "stats" => self.stats().to_value(),
+            _ => self.derived_property(id, pspec),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        tell::signals()
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_suppressed_flags(gst::ElementFlags::SOURCE | gst::ElementFlags::SINK);
+        obj.set_element_flags(gst::ElementFlags::SOURCE);
+        let switch = self.switch();
+        switch.set_property("startup-timeout", 5 * SECOND);
+        let weak = obj.downgrade();
+        switch.imp().set_listener(Some(Arc::new(move |event| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().on_switch_event(event);
+            }
+        })));
+        if let Err(error) = obj.add(switch) {
+            gst::error!(CAT, imp = self, "no switch: {error}");
+        }
+    }
+}
+
+impl GstObjectImpl for FailoverSrc {}
+
+impl ElementImpl for FailoverSrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Stream failover source",
+                "Generic/Source/Bin",
+                "Plays a primary live stream, a backup when it stalls or fails, and the primary again when it is well",
+                "The failoversrc developers",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let template = |name| {
+                gst::PadTemplate::new(
+                    name,
+                    gst::PadDirection::Src,
+                    gst::PadPresence::Sometimes,
+                    &gst::Caps::new_any(),
+                )
+            };
+            [template("video_%u"), template("audio_%u")].into_iter().flatten().collect()
+        });
+        TEMPLATES.as_ref()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        gst::debug!(CAT, imp = self, "{transition:?}");
+        match transition {
+            gst::StateChange::NullToReady => self.resolve()?,
+            gst::StateChange::ReadyToPaused => self.switch().imp().set_halted(true),
+            gst::StateChange::PlayingToPaused => self.pause(),
+            gst::StateChange::PausedToReady => self.stop(),
+            _ => (),
+        }
+        let success = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToPlaying => self.start()?,
+            gst::StateChange::PausedToReady => self.remove_outputs(),
+            _ => (),
+        }
+        // Live: nothing comes in PAUSED, so nobody should wait for it.
+        match transition {
+            gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused => {
+                Ok(gst::StateChangeSuccess::NoPreroll)
+            }
+            _ => Ok(success),
+        }
+    }
+}
+
+impl BinImpl for FailoverSrc {
+    fn handle_message(&self, message: gst::Message) {
+        if let Some((input, attempt)) = message.src().and_then(|src| self.source_of(src)) {
+            match message.view() {
+                gst::MessageView::NeedContext(_)
+                | gst::MessageView::HaveContext(_)
+                | gst::MessageView::Latency(_) => self.parent_handle_message(message),
+                _ => self.source_message(input, attempt, &message),
+            }
+            return;
+        }
+        self.parent_handle_message(message);
+    }
+}
+
+impl URIHandlerImpl for FailoverSrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        &["failover"]
+    }
+
+    fn uri(&self) -> Option<String> {
+        self.settings().uri
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        self.apply_uri(uri)
+            .map_err(|refusal| glib::Error::new(gst::URIError::BadUri, &refusal))
+    }
+}

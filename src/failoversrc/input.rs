@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PURE: one input's life. Its source is tried, listened to, given up and tried again, for ever; each
+//! attempt is a new source. Says when and what; building and ending sources is the owner's work.
+
+use crate::policy::{Moment, Retry, Span};
+
+/// An element of the application serves one attempt after the other; it needs a moment to stop.
+const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
+
+/// Where an input's source is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Not wanted: a cold standby.
+    Idle,
+    /// Between two attempts.
+    Waiting { until: Moment },
+    /// A source is there. Silent ones are listened to until `patience` ends.
+    Running {
+        flowing_since: Option<Moment>,
+        patience: Option<Moment>,
+    },
+    /// Played to its end, and not to be played again.
+    Ended,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Do {
+    Begin,
+    /// The source is silent for too long: end it, then a new one.
+    Replace,
+}
+
+pub(super) struct Life {
+    phase: Phase,
+    retry: Retry,
+    startup: Span,
+    attempts: u64,
+}
+
+impl Life {
+    pub(super) fn new(retry: Retry, startup: Span) -> Self {
+        Self {
+            phase: Phase::Idle,
+            retry,
+            startup,
+            attempts: 0,
+        }
+    }
+
+    /// It is wanted from now on.
+    pub(super) fn want(&mut self, now: Moment) {
+        if matches!(self.phase, Phase::Idle) {
+            let until = self.retry.next_attempt(now);
+            self.phase = Phase::Waiting { until };
+        }
+    }
+
+    /// It is not wanted any more. Whether there is a source to end.
+    pub(super) fn unwant(&mut self) -> bool {
+        let running = self.is_running();
+        self.phase = Phase::Idle;
+        running
+    }
+
+    /// Begin anew at once, whatever it was waiting for. Whether there is a source to end.
+    pub(super) fn restart(&mut self, now: Moment) -> bool {
+        let running = self.is_running();
+        self.phase = Phase::Waiting { until: now };
+        running
+    }
+
+    pub(super) fn begun(&mut self, now: Moment) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.retry.attempt_started(now);
+        let patience = now.after(self.retry.patience(self.startup));
+        self.phase = Phase::Running {
+            flowing_since: None,
+            patience,
+        };
+    }
+
+    pub(super) fn flows(&mut self, now: Moment) {
+        if let Phase::Running {
+            flowing_since,
+            patience,
+        } = &mut self.phase
+        {
+            flowing_since.get_or_insert(now);
+            *patience = None;
+        }
+    }
+
+    /// It stalled: it may come back by itself, and is listened to for a while.
+    pub(super) fn fell_silent(&mut self, now: Moment) {
+        self.note_session(now);
+        let listen = self.retry.patience(self.startup);
+        if let Phase::Running {
+            flowing_since,
+            patience,
+        } = &mut self.phase
+        {
+            *flowing_since = None;
+            if patience.is_none() {
+                *patience = now.after(listen);
+            }
+        }
+    }
+
+    /// Its element is not free yet: look again shortly.
+    pub(super) fn postpone(&mut self, now: Moment) {
+        let until = now + ELEMENT_NOT_FREE;
+        self.phase = Phase::Waiting { until };
+    }
+
+    /// It failed for certain. Whether there is a source to end; the next attempt is planned.
+    pub(super) fn failed(&mut self, now: Moment) -> bool {
+        if !self.is_running() {
+            return false;
+        }
+        self.note_session(now);
+        let until = self.retry.next_attempt(now);
+        self.phase = Phase::Waiting { until };
+        true
+    }
+
+    /// It played to its end. Whether there is a source to end.
+    pub(super) fn ended(&mut self) -> bool {
+        let running = self.is_running();
+        self.phase = Phase::Ended;
+        running
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    /// What has ended may be played once more.
+    pub(super) fn play_again(&mut self, now: Moment) {
+        if self.is_ended() {
+            let until = self.retry.next_attempt(now);
+            self.phase = Phase::Waiting { until };
+        }
+    }
+
+    /// When something is due by itself.
+    pub(super) fn due(&self) -> Option<Moment> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Running { patience, .. } => patience,
+            Phase::Idle | Phase::Ended => None,
+        }
+    }
+
+    pub(super) fn wake(&mut self, now: Moment) -> Option<Do> {
+        if self.due().is_none_or(|due| due > now) {
+            return None;
+        }
+        match self.phase {
+            Phase::Waiting { .. } => Some(Do::Begin),
+            Phase::Running { .. } => {
+                let until = self.retry.next_attempt(now);
+                self.phase = Phase::Waiting { until };
+                Some(Do::Replace)
+            }
+            Phase::Idle | Phase::Ended => None,
+        }
+    }
+
+    pub(super) fn attempts(&self) -> u64 {
+        self.attempts
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self.phase {
+            Phase::Idle => "idle",
+            Phase::Waiting { .. } => "retrying",
+            Phase::Running {
+                flowing_since: Some(_),
+                ..
+            } => "flowing",
+            Phase::Running { .. } => "connecting",
+            Phase::Ended => "ended",
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+
+    fn note_session(&mut self, now: Moment) {
+        if let Phase::Running {
+            flowing_since: Some(since),
+            ..
+        } = self.phase
+        {
+            self.retry.flowed_for(now - since);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment::from_nanos(millis * 1_000_000)
+    }
+
+    fn life() -> Life {
+        let retry = Retry::new(Span::from_millis(500), Span::from_secs(30), 7);
+        Life::new(retry, Span::from_secs(5))
+    }
+
+    fn begun(now: Moment) -> Life {
+        let mut life = life();
+        life.want(now);
+        assert_eq!(life.wake(now), Some(Do::Begin));
+        life.begun(now);
+        life
+    }
+
+    #[test]
+    fn a_cold_standby_does_nothing_until_it_is_wanted() {
+        let mut life = life();
+        assert_eq!(life.due(), None);
+        assert_eq!(life.wake(at(100_000)), None);
+        life.want(at(100_000));
+        assert_eq!(life.wake(at(100_000)), Some(Do::Begin));
+    }
+
+    #[test]
+    fn a_silent_source_is_replaced_when_patience_ends() {
+        let mut life = begun(at(0));
+        assert_eq!(life.due(), Some(at(5_000)));
+        assert_eq!(life.wake(at(4_999)), None);
+        assert_eq!(life.wake(at(5_000)), Some(Do::Replace));
+        // It was listened to for longer than the pause: no deaf time.
+        assert_eq!(life.wake(at(5_000)), Some(Do::Begin));
+    }
+
+    #[test]
+    fn a_flowing_source_is_left_alone() {
+        let mut life = begun(at(0));
+        life.flows(at(100));
+        assert_eq!(life.due(), None);
+        assert_eq!(life.name(), "flowing");
+    }
+
+    #[test]
+    fn a_stalled_source_may_come_back_by_itself() {
+        let mut life = begun(at(0));
+        life.flows(at(100));
+        life.fell_silent(at(20_000));
+        assert_eq!(life.due(), Some(at(25_000)));
+        life.flows(at(24_000));
+        assert_eq!(life.due(), None);
+    }
+
+    #[test]
+    fn failures_are_tried_again_ever_more_slowly_and_for_ever() {
+        let mut life = begun(at(0));
+        let mut now = at(0);
+        let mut last = Span::ZERO;
+        for attempt in 0..40 {
+            assert!(life.failed(now));
+            let due = life.due().expect("another attempt is planned");
+            let pause = due - now;
+            assert!(pause <= Span::from_millis(37_500));
+            if attempt == 10 {
+                assert!(pause >= Span::from_secs(22));
+            }
+            last = last.max(pause);
+            now = due;
+            assert_eq!(life.wake(now), Some(Do::Begin));
+            life.begun(now);
+        }
+        assert!(last >= Span::from_secs(22));
+    }
+
+    #[test]
+    fn a_long_good_session_is_followed_by_a_quick_attempt() {
+        let mut life = begun(at(0));
+        life.flows(at(100));
+        assert!(life.failed(at(60_000)));
+        assert_eq!(life.due(), Some(at(60_000)));
+    }
+
+    #[test]
+    fn what_has_ended_stays_so_until_it_is_to_be_played_again() {
+        let mut life = begun(at(0));
+        life.flows(at(100));
+        assert!(life.ended());
+        assert_eq!(life.due(), None);
+        life.play_again(at(10_000));
+        assert_eq!(life.wake(at(10_000)), Some(Do::Begin));
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The outputs: one per stream that any input has, made when the stream is first seen and kept for
+//! the element's life. Behind the switch each has its own thread, one decoder and one slate.
+
+use super::decode::Decode;
+use super::slate::{self, Slate};
+use super::{Output as Form, Slate as Fill};
+use crate::policy::{InputId, StreamId};
+use crate::sources::Kind;
+use crate::switch::FailoverSwitch;
+use gst::prelude::*;
+use std::collections::BTreeSet;
+
+/// What an output may hold up: a stream of 100 Mbit/s for some seconds, or some raw pictures.
+const QUEUE_BYTES: u32 = 96 << 20;
+const QUEUE_TIME: u64 = 4_000_000_000;
+
+/// One output pad and what is behind it.
+pub(super) struct Output {
+    pub(super) kind: Kind,
+    /// The how manieth of its kind.
+    pub(super) number: usize,
+    pub(super) stream: StreamId,
+    pub(super) slate: Option<Slate>,
+    /// The inputs that feed it at present.
+    pub(super) fed_by: BTreeSet<InputId>,
+}
+
+/// All outputs.
+#[derive(Default)]
+pub(super) struct Outputs {
+    all: Vec<Output>,
+}
+
+/// What a new output needs to know.
+pub(super) struct Plan {
+    pub(super) form: Form,
+    pub(super) fill: Fill,
+    /// Makes the stream ids of one element differ from those of another.
+    pub(super) id: String,
+}
+
+impl Outputs {
+    pub(super) fn find(&mut self, kind: Kind, number: usize) -> Option<&mut Output> {
+        self.all
+            .iter_mut()
+            .find(|output| output.kind == kind && output.number == number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Output> {
+        self.all.iter_mut()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+    }
+
+    /// The output for a stream, and its new pad if there was none yet. The caller adds the pad, when
+    /// no lock is held.
+    pub(super) fn provide(
+        &mut self,
+        bin: &gst::Bin,
+        kind: Kind,
+        number: usize,
+        plan: &Plan,
+    ) -> Result<(StreamId, Option<gst::GhostPad>), gst::glib::BoolError> {
+        if let Some(output) = self.find(kind, number) {
+            return Ok((output.stream, None));
+        }
+        let stream = StreamId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        let name = format!("{}_{number}", kind.name());
+        let queue = gst::ElementFactory::make("queue")
+            .name(format!("{name}-queue"))
+            .property("max-size-buffers", 0u32)
+            .property("max-size-bytes", QUEUE_BYTES)
+            .property("max-size-time", QUEUE_TIME)
+            .build()?;
+        let mut chain = vec![queue];
+        let slate = (plan.form == Form::Decoded).then(|| {
+            let kind = match kind {
+                Kind::Audio => slate::Kind::Audio,
+                Kind::Video => slate::Kind::Video,
+            };
+            Slate::new(kind, mode(plan.fill), &format!("{}/{name}", plan.id))
+        });
+        if let Some(slate) = &slate {
+            chain.push(Decode::new(&format!("{name}-decode")).upcast());
+            chain.push(slate.clone().upcast());
+        }
+        bin.add_many(&chain)?;
+        gst::Element::link_many(&chain)?;
+        for element in chain.iter().rev() {
+            element.sync_state_with_parent()?;
+        }
+        let last = chain.last().and_then(|element| element.static_pad("src"));
+        let template = bin.pad_template(&format!("{}_%u", kind.name()));
+        let (Some(last), Some(template)) = (last, template) else {
+            return Err(gst::glib::bool_error!("no source pad for output {name}"));
+        };
+        let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?
+            .name(name)
+            .build();
+        let _ = ghost.set_active(true);
+        self.all.push(Output {
+            kind,
+            number,
+            stream,
+            slate,
+            fed_by: BTreeSet::new(),
+        });
+        Ok((stream, Some(ghost)))
+    }
+
+    /// An input's source is gone: it feeds nothing.
+    pub(super) fn forget(&mut self, input: InputId) {
+        for output in &mut self.all {
+            output.fed_by.remove(&input);
+        }
+    }
+
+    /// Slates are wanted where nothing is on air, or where the input on air has no such stream.
+    pub(super) fn wanted_slates(&self, down: bool, on_air: Option<InputId>) -> Vec<(Slate, bool)> {
+        let wanted = |output: &Output| {
+            down || on_air.is_some_and(|input| !output.fed_by.contains(&input))
+        };
+        let slates = self.all.iter().filter_map(|o| Some((o.slate.clone()?, wanted(o))));
+        slates.collect()
+    }
+}
+
+pub(super) fn mode(fill: Fill) -> slate::Mode {
+    match fill {
+        Fill::Black => slate::Mode::Black,
+        Fill::Hold => slate::Mode::Hold,
+        Fill::None => slate::Mode::None,
+    }
+}
+
+/// Leads the switch's output for a stream into its chain; the pad exists once the first input asked
+/// for the stream.
+pub(super) fn link_switch(
+    bin: &gst::Bin,
+    switch: &FailoverSwitch,
+    stream: StreamId,
+    kind: Kind,
+    number: usize,
+) -> Result<(), gst::glib::BoolError> {
+    let name = match stream.0 {
+        0 => "src".to_owned(),
+        further => format!("src_{further}"),
+    };
+    let queue = bin.by_name(&format!("{}_{number}-queue", kind.name()));
+    let sink = queue.and_then(|queue| queue.static_pad("sink"));
+    let src = switch.static_pad(&name);
+    if let (Some(src), Some(sink)) = (src, sink)
+        && !src.is_linked()
+    {
+        src.link(&sink)
+            .map_err(|error| gst::glib::bool_error!("cannot link {name}: {error}"))?;
+    }
+    Ok(())
+}

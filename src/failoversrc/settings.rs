@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What was asked for, and what it comes to: raw settings become a `Resolved` once, at NULL→READY,
+//! so that what can never work fails once, with one clear error, and nothing is validated twice.
+
+use super::{Output, Slate, Standby};
+use crate::policy::Span;
+use crate::sources::{self, Description};
+use crate::switch::SwitchBack;
+use gst::prelude::*;
+
+pub(super) const SECOND: u64 = 1_000_000_000;
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) uri: Option<String>,
+    pub(super) primary_uri: Option<String>,
+    pub(super) backup_uri: Option<String>,
+    pub(super) primary_source: Option<gst::Element>,
+    pub(super) backup_source: Option<gst::Element>,
+    pub(super) backup_uris: Vec<String>,
+    pub(super) timeout: u64,
+    pub(super) startup_timeout: u64,
+    pub(super) recovery_time: u64,
+    pub(super) switch_back: SwitchBack,
+    pub(super) latency: u64,
+    pub(super) output: Output,
+    pub(super) standby: Standby,
+    pub(super) slate: Slate,
+    pub(super) retry_initial: u64,
+    pub(super) retry_max: u64,
+    pub(super) force_input: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            uri: None,
+            primary_uri: None,
+            backup_uri: None,
+            primary_source: None,
+            backup_source: None,
+            backup_uris: vec![],
+            timeout: SECOND,
+            startup_timeout: 5 * SECOND,
+            recovery_time: 5 * SECOND,
+            switch_back: SwitchBack::default(),
+            latency: 0,
+            output: Output::default(),
+            standby: Standby::default(),
+            slate: Slate::default(),
+            retry_initial: SECOND / 2,
+            retry_max: 30 * SECOND,
+            force_input: -1,
+        }
+    }
+}
+
+/// Valid by its type: at least one input, each of them possible.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    pub(super) inputs: Vec<Description>,
+    pub(super) standby: Standby,
+    pub(super) output: Output,
+}
+
+/// A configuration that can never work, in words for whoever wrote it.
+pub(super) type Refusal = String;
+
+impl Settings {
+    pub(super) fn resolve(&self) -> Result<Resolved, Refusal> {
+        let mut inputs = vec![];
+        let primary = one("primary", &self.primary_uri, &self.primary_source)?;
+        let backup = one("backup", &self.backup_uri, &self.backup_source)?;
+        if primary.is_none() {
+            return Err(
+                "no primary is set: set primary-uri or primary-source (or uri=failover:?primary=…)"
+                    .to_owned(),
+            );
+        }
+        if let (Some(Description::Element(a)), Some(Description::Element(b))) = (&primary, &backup)
+            && a == b
+        {
+            return Err(format!(
+                "element '{}' is both primary-source and backup-source: give each input its own",
+                a.name()
+            ));
+        }
+        let named = |name: String, input| (name, input);
+        inputs.extend(primary.map(|input| named("primary".to_owned(), input)));
+        inputs.extend(backup.map(|input| named("backup".to_owned(), input)));
+        let further = self.backup_uris.iter().enumerate();
+        inputs.extend(
+            further.map(|(i, uri)| named(format!("backup-uris[{i}]"), Description::Uri(uri.clone()))),
+        );
+        for (name, input) in &inputs {
+            input.check().map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(Resolved {
+            inputs: inputs.into_iter().map(|(_, input)| input).collect(),
+            standby: self.standby,
+            output: self.output,
+        })
+    }
+
+    pub(super) fn source(&self) -> sources::Settings {
+        sources::Settings {
+            timeout: gst::ClockTime::from_nseconds(self.timeout.min(u64::MAX - 1)),
+            startup_timeout: gst::ClockTime::from_nseconds(self.startup_timeout.min(u64::MAX - 1)),
+        }
+    }
+
+    pub(super) fn startup(&self) -> Span {
+        Span::from_nanos(self.startup_timeout)
+    }
+
+    /// Takes a whole configuration apart: `failover:?primary=…&backup=…&timeout=…`. The values are
+    /// percent-encoded; `backup` may come more than once, times are in nanoseconds.
+    pub(super) fn apply_uri(&mut self, uri: &str) -> Result<(), Refusal> {
+        let query = uri
+            .strip_prefix("failover:")
+            .and_then(|rest| rest.trim_start_matches('/').strip_prefix('?'))
+            .ok_or("write it as failover:?primary=URI&backup=URI with percent-encoded values")?;
+        let mut changed = Self {
+            primary_uri: None,
+            backup_uri: None,
+            backup_uris: vec![],
+            ..self.clone()
+        };
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            changed.apply_field(key, &decoded(value)?)?;
+        }
+        if changed.primary_uri.is_none() {
+            return Err("a failover: URI needs primary=…".to_owned());
+        }
+        changed.uri = Some(uri.to_owned());
+        *self = changed;
+        Ok(())
+    }
+
+    fn apply_field(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
+        let time = || {
+            let message = format!("{key} of a failover: URI is a number of nanoseconds, not '{value}'");
+            value.parse::<u64>().map_err(|_| message)
+        };
+        match key {
+            "primary" => self.primary_uri = Some(value.to_owned()),
+            "backup" if self.backup_uri.is_none() => self.backup_uri = Some(value.to_owned()),
+            "backup" => self.backup_uris.push(value.to_owned()),
+            "timeout" => self.timeout = time()?,
+            "startup-timeout" => self.startup_timeout = time()?,
+            "recovery-time" => self.recovery_time = time()?,
+            "latency" => self.latency = time()?,
+            "standby" => self.standby = nick("standby", value)?,
+            "slate" => self.slate = nick("slate", value)?,
+            "output" => self.output = nick("output", value)?,
+            "switch-back" => self.switch_back = nick("switch-back", value)?,
+            _ => {
+                return Err(format!(
+                    "'{key}' is no field of a failover: URI (primary, backup, timeout, \
+                     startup-timeout, recovery-time, latency, standby, slate, output, switch-back)"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one(
+    name: &str,
+    uri: &Option<String>,
+    source: &Option<gst::Element>,
+) -> Result<Option<Description>, Refusal> {
+    match (uri.as_deref().filter(|uri| !uri.is_empty()), source) {
+        (Some(_), Some(_)) => Err(format!(
+            "both {name}-uri and {name}-source are set: set one of them"
+        )),
+        (Some(uri), None) => Ok(Some(Description::Uri(uri.to_owned()))),
+        (None, Some(source)) => Ok(Some(Description::Element(source.clone()))),
+        (None, None) => Ok(None),
+    }
+}
+
+fn decoded(value: &str) -> Result<String, Refusal> {
+    gst::glib::uri_unescape_string(value, None::<&str>)
+        .map(|text| text.to_string())
+        .ok_or_else(|| "a value of the failover: URI is not percent-encoded".to_owned())
+}
+
+/// An enum value by its nick.
+fn nick<T>(field: &str, value: &str) -> Result<T, Refusal>
+where
+    T: StaticType + for<'v> gst::glib::value::FromValue<'v>,
+{
+    gst::glib::EnumClass::with_type(T::static_type())
+        .and_then(|class| class.to_value_by_nick(value))
+        .and_then(|value| value.get::<T>().ok())
+        .ok_or_else(|| format!("'{value}' is no value of {field}"))
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the application is told: messages, signals, notifications, `stats`. Always from the owner's
+//! thread, never with a lock held.
+
+use super::imp::FailoverSrc;
+use super::{CAT, Status};
+use crate::policy::InputId;
+use crate::switch::{SwitchEvent, input_state, number};
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::LazyLock;
+
+impl FailoverSrc {
+    pub(super) fn tell(&self, event: SwitchEvent) {
+        let obj = self.obj();
+        match event {
+            SwitchEvent::Switched(report) => {
+                let structure = report.to_structure("failover-switched");
+                self.post(structure.clone());
+                obj.emit_by_name::<()>("switched", &[&structure]);
+                obj.notify("active-input");
+                obj.notify("switches");
+            }
+            SwitchEvent::Health {
+                input,
+                old,
+                new,
+                cause,
+            } => {
+                let cause_name = cause.map_or("none", |cause| cause.as_str());
+                let mut structure = input_state(input, old, new, cause);
+                if let Some(text) = self.last_failure(input) {
+                    structure.set("text", text);
+                }
+                self.post(structure);
+                obj.emit_by_name::<()>(
+                    "input-state-changed",
+                    &[&number(input), &old.as_str(), &new.as_str(), &cause_name],
+                );
+            }
+            SwitchEvent::EverythingDown
+            | SwitchEvent::SomethingUp
+            | SwitchEvent::Start(_)
+            | SwitchEvent::Stop(_) => (),
+        }
+        self.update_status();
+    }
+
+    fn post(&self, structure: gst::Structure) {
+        let obj = self.obj();
+        let message = gst::message::Element::builder(structure).src(&*obj);
+        let _ = obj.post_message(message.build());
+    }
+
+    pub(super) fn update_status(&self) {
+        let status = self.present_status();
+        if self.swap_status(status) != status {
+            gst::info!(CAT, imp = self, "status: {status:?}");
+            self.obj().notify("status");
+        }
+    }
+
+    fn present_status(&self) -> Status {
+        match self.switch().imp().on_air() {
+            _ if !self.has_control() => Status::Stopped,
+            _ if self.is_down() => Status::Down,
+            None => Status::Connecting,
+            Some(InputId(0)) => Status::Primary,
+            Some(_) => Status::Backup,
+        }
+    }
+
+    /// The last words of an input's source, without its secrets; told with its next change of state.
+    pub(super) fn note_failure(&self, input: InputId, text: &str) {
+        self.failures().insert(input, text.to_owned());
+    }
+
+    fn last_failure(&self, input: InputId) -> Option<String> {
+        self.failures().remove(&input)
+    }
+}
+
+pub(super) fn signals() -> &'static [glib::subclass::Signal] {
+    static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+        let action = |name: &str| {
+            glib::subclass::Signal::builder(name)
+                .run_last()
+                .action()
+        };
+        let input_of = |args: &[glib::Value]| {
+            let element = args.first()?.get::<super::FailoverSrc>().ok()?;
+            let input = args.get(1)?.get::<i32>().ok()?;
+            Some((element, input))
+        };
+        vec![
+            glib::subclass::Signal::builder("switched")
+                .param_types([gst::Structure::static_type()])
+                .build(),
+            glib::subclass::Signal::builder("input-state-changed")
+                .param_types([
+                    i32::static_type(),
+                    String::static_type(),
+                    String::static_type(),
+                    String::static_type(),
+                ])
+                .build(),
+            glib::subclass::Signal::builder("configure-source")
+                .param_types([i32::static_type(), gst::Element::static_type()])
+                .build(),
+            action("switch-to")
+                .param_types([i32::static_type()])
+                .class_handler(move |args| {
+                    let (element, input) = input_of(args)?;
+                    element.set_property("force-input", input);
+                    None
+                })
+                .build(),
+            action("release")
+                .class_handler(|args| {
+                    let element = args.first()?.get::<super::FailoverSrc>().ok()?;
+                    element.set_property("force-input", -1i32);
+                    None
+                })
+                .build(),
+            action("restart-input")
+                .param_types([i32::static_type()])
+                .class_handler(move |args| {
+                    let (element, input) = input_of(args)?;
+                    element.imp().restart_input(input);
+                    None
+                })
+                .build(),
+        ]
+    });
+    SIGNALS.as_ref()
+}

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The bin that every source lives in: finds the streams of the elements inside (`find.rs`), normalises
+//! each and exposes it once its final caps are known (`plug.rs`). Here is what it remembers of them.
+//!
+//! Knows pads and parsers, not protocols. Never starts, stops or restarts itself, and never judges
+//! a stream: one that is silent is simply not there yet.
+//!
+//! ```text
+//! watched element ─pad─> [demuxer, watched in turn] ─pad─> parser ! capsfilter ! queue ─> video_0
+//! ```
+//!
+//! A pad is decided about when its caps are known, in the thread that brings them, before they are
+//! sent on. Linking there is safe: GStreamer sends the sticky events again to a peer that a probe has
+//! linked. Each stream has a queue, thus a thread of its own, and is exposed by it, so none waits
+//! for another.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+
+glib::wrapper! {
+    pub(crate) struct SourceBin(ObjectSubclass<imp::SourceBin>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::ChildProxy;
+}
+
+impl SourceBin {
+    pub(super) fn new(name: &str) -> Self {
+        glib::Object::builder().property("name", name).build()
+    }
+
+    /// Gives an element of the application back, as it came. The bin must be in NULL.
+    pub(super) fn release(&self, core: &gst::Element) {
+        self.forget_application();
+        if core.parent().as_ref() == Some(self.upcast_ref())
+            && let Err(error) = self.remove(core)
+        {
+            gst::warning!(CAT, obj = self, "cannot give back {}: {error}", core.name());
+        }
+    }
+
+    /// Whether a state change to NULL has come to its end.
+    pub(super) fn is_stopped(&self) -> bool {
+        let (current, pending) = self.state_now();
+        current == gst::State::Null && pending == gst::State::VoidPending
+    }
+
+    /// One question less. After the last one it is known that there are no more pads; and if there
+    /// was none at all, there will be nothing to play.
+    pub(super) fn settle(&self, what: &gst::Object) {
+        let is_down = self.is_going_down();
+        let (all_known, is_empty) = {
+            let mut state = self.state();
+            state.unsettled.retain(|open| open != what);
+            let all_known = state.unsettled.is_empty() && !state.told && !is_down;
+            state.told |= all_known;
+            (all_known, state.next_audio + state.next_video == 0)
+        };
+        if !all_known {
+            return;
+        }
+        if is_empty {
+            gst::element_error!(
+                self,
+                gst::StreamError::WrongType,
+                ("no audio or video in it")
+            );
+        }
+        self.no_more_pads();
+    }
+
+    fn forget_application(&self) {
+        let nothing = State {
+            told: true,
+            ..State::default()
+        };
+        let old = std::mem::replace(&mut *self.state(), nothing);
+        for (element, id) in old.handlers {
+            if let Some(element) = element.upgrade() {
+                element.disconnect(id);
+            }
+        }
+        for lifted in old.lifted {
+            lifted.remove();
+        }
+    }
+
+    pub(super) fn remember(&self, element: &gst::Element, ids: Vec<glib::SignalHandlerId>) {
+        let handlers = ids.into_iter().map(|id| (element.downgrade(), id));
+        self.state().handlers.extend(handlers);
+    }
+
+    /// The current state and the pending one, without waiting.
+    fn state_now(&self) -> (gst::State, gst::State) {
+        let (_, current, pending) = ElementExt::state(self, gst::ClockTime::ZERO);
+        (current, pending)
+    }
+
+    /// On the way to READY or NULL, or there.
+    pub(super) fn is_going_down(&self) -> bool {
+        let (current, pending) = self.state_now();
+        match pending {
+            gst::State::VoidPending => current <= gst::State::Ready,
+            pending => pending <= gst::State::Ready && pending < current,
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.imp()
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) streams: Vec<Stream>,
+    pub(super) lifted: Vec<Lifted>,
+    /// Elements that may still bring pads, and pads that may still bring caps.
+    pub(super) unsettled: Vec<gst::Object>,
+    /// How many pads an element is going to have.
+    pub(super) announced: Vec<(gst::Element, usize)>,
+    /// Whether no-more-pads was emitted.
+    pub(super) told: bool,
+    pub(super) next_audio: u32,
+    pub(super) next_video: u32,
+    pub(super) handlers: Vec<(glib::WeakRef<gst::Element>, glib::SignalHandlerId)>,
+}
+
+/// A pad inside, what was linked to it, and the pad of this bin that came of it.
+pub(super) struct Stream {
+    pub(super) source: gst::Pad,
+    pub(super) elements: Vec<gst::Element>,
+    pub(super) outlet: Option<gst::Pad>,
+}
+
+impl Stream {
+    pub(super) fn dismantle(self, bin: &SourceBin) {
+        // The elements first: their thread may just be adding the pad.
+        for element in self.elements {
+            // Locked, so that a state change of the bin cannot wake it up again.
+            element.set_locked_state(true);
+            let _ = element.set_state(gst::State::Null);
+            let _ = bin.remove(&element);
+        }
+        if let Some(outlet) = self.outlet {
+            let _ = outlet.set_active(false);
+            let _ = bin.remove_pad(&outlet);
+        }
+    }
+}
+
+/// A ghost pad that this bin put on a bin of the application.
+pub(super) struct Lifted {
+    pub(super) inner: gst::Pad,
+    pub(super) owner: gst::Bin,
+    pub(super) outer: gst::Pad,
+}
+
+impl Lifted {
+    pub(super) fn remove(self) {
+        let _ = self.outer.set_active(false);
+        let _ = self.owner.remove_pad(&self.outer);
+    }
+}
+
+mod imp {
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    #[derive(Default)]
+    pub(crate) struct SourceBin {
+        pub(super) state: Mutex<State>,
+    }
+
+    #[glib::object_subclass]
+    impl ObjectSubclass for SourceBin {
+        const NAME: &'static str = "GstFailoverSourceBin";
+        type Type = super::SourceBin;
+        type ParentType = gst::Bin;
+    }
+
+    impl ObjectImpl for SourceBin {
+        fn dispose(&self) {
+            self.obj().forget_application();
+        }
+    }
+
+    impl GstObjectImpl for SourceBin {}
+
+    impl ElementImpl for SourceBin {
+        fn pad_templates() -> &'static [gst::PadTemplate] {
+            static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+                ["audio_%u", "video_%u"]
+                    .into_iter()
+                    .filter_map(|name| {
+                        gst::PadTemplate::new(
+                            name,
+                            gst::PadDirection::Src,
+                            gst::PadPresence::Sometimes,
+                            &gst::Caps::new_any(),
+                        )
+                        .ok()
+                    })
+                    .collect()
+            });
+            &TEMPLATES
+        }
+    }
+
+    impl BinImpl for SourceBin {
+        fn handle_message(&self, message: gst::Message) {
+            if let gst::MessageView::StreamCollection(collection) = message.view()
+                && let Some(by) = message.src()
+            {
+                let streams = collection.stream_collection().len();
+                self.obj().announced(by, streams);
+            }
+            self.parent_handle_message(message);
+        }
+    }
+}

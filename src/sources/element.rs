@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MPL-2.0
+//! An element of the application, or a bin from a gst-launch description.
+//!
+//! Only the application knows how to build it, so the same element is used for every attempt: it is
+//! taken out of the bin of the attempt before, which must have stopped. What is known only here is
+//! whether such an element can ever deliver, and whether it is live.
+
+use gst::prelude::*;
+
+use super::bin::SourceBin;
+use super::find::has_sometimes_pads;
+use super::redact::Secrets;
+use super::{Error, Source, Timestamps, uri};
+
+/// Properties of elements that hold a URI.
+const URIS: [&str; 2] = ["location", "uri"];
+
+/// Properties of elements that hold a secret as it is.
+const SECRETS: [&str; 12] = [
+    "auth-token",
+    "passphrase",
+    "password",
+    "proxy-pw",
+    "secure-token",
+    "stream",
+    "stream-key",
+    "streamid",
+    "token",
+    "user-id",
+    "user-pw",
+    "username",
+];
+
+pub(super) fn check(element: &gst::Element) -> Result<(), Error> {
+    let name = element.name().to_string();
+    if element.is::<gst::Pipeline>() {
+        return Err(Error::IsPipeline(name));
+    }
+    if !can_deliver(element) {
+        return Err(Error::NoPads(name));
+    }
+    match element.parent() {
+        Some(parent) if !parent.is::<SourceBin>() => Err(Error::InUse(name)),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn build(element: &gst::Element, name: &str) -> Result<Source, Error> {
+    take_back(element)?;
+    free_inner_pads(element);
+    let bin = SourceBin::new(name);
+    bin.add(element)
+        .map_err(|_| Error::InUse(element.name().to_string()))?;
+    bin.watch(element);
+    Ok(Source {
+        bin: bin.upcast(),
+        core: element.clone(),
+        timestamps: timestamps(element),
+    })
+}
+
+/// Everything in the properties of the element, and of those inside it, that nobody may read.
+pub(super) fn secrets(element: &gst::Element) -> Secrets {
+    let mut secrets = Secrets::default();
+    for element in with_children(element) {
+        for uri in URIS.iter().filter_map(|name| text(&element, name)) {
+            secrets.add_uri(&uri);
+        }
+        for secret in SECRETS.iter().filter_map(|name| text(&element, name)) {
+            secrets.add(&secret);
+        }
+    }
+    secrets
+}
+
+/// Ends the element's part in an earlier attempt.
+fn take_back(element: &gst::Element) -> Result<(), Error> {
+    let Some(parent) = element.parent() else {
+        return Ok(());
+    };
+    let name = element.name().to_string();
+    let Ok(bin) = parent.downcast::<SourceBin>() else {
+        return Err(Error::InUse(name));
+    };
+    if !bin.is_stopped() {
+        return Err(Error::Stopping(name));
+    }
+    bin.release(element);
+    Ok(())
+}
+
+/// A description parsed as a bin has its unlinked pads brought to the surface, even those deep
+/// inside a decodebin that only wait to be linked there. Such a pad belongs to the element inside.
+fn free_inner_pads(element: &gst::Element) {
+    for pad in element.src_pads() {
+        let target = pad
+            .downcast_ref::<gst::GhostPad>()
+            .and_then(|ghost| ghost.target());
+        let owner = target.and_then(|target| target.parent_element());
+        if owner.is_some_and(|owner| owner.parent().as_ref() != Some(element.upcast_ref()))
+            && element.type_() == gst::Bin::static_type()
+        {
+            let _ = element.remove_pad(&pad);
+        }
+    }
+}
+
+/// Whether a source pad is there or may come, on the element or on a loose end inside a plain bin.
+/// Request pads neither count nor harm.
+fn can_deliver(element: &gst::Element) -> bool {
+    let has_loose_end = |element: &gst::Element| {
+        has_sometimes_pads(element) || element.src_pads().iter().any(|pad| !pad.is_linked())
+    };
+    let looks_inside = element.type_() == gst::Bin::static_type();
+    let mut all = with_children(element);
+    all.next().is_some_and(|element| has_loose_end(&element))
+        || (looks_inside && all.any(|child| has_loose_end(&child)))
+}
+
+/// Live sources stamp with the running time of the pipeline, unless what follows them takes
+/// timestamps from the stream. Placing by arrival works for all, so it is the answer in doubt.
+fn timestamps(element: &gst::Element) -> Timestamps {
+    let mut live = false;
+    for element in with_children(element) {
+        let factory = element.factory();
+        let name = factory.as_ref().map(|factory| factory.name());
+        let class = factory.as_ref().and_then(|f| f.metadata("klass"));
+        let takes_from_stream = class.is_some_and(|class| class.to_lowercase().contains("mux"));
+        let is_rtmp = name.as_ref().is_some_and(|name| name.starts_with("rtmp"));
+        if takes_from_stream || is_rtmp {
+            return Timestamps::Own;
+        }
+        live |= name.is_some_and(|name| name == "rtspsrc")
+            || element
+                .downcast_ref::<gst_base::BaseSrc>()
+                .is_some_and(gst_base::prelude::BaseSrcExt::is_live)
+            || text(&element, "uri")
+                .is_some_and(|uri| uri::timestamps(&uri) == Timestamps::Running);
+    }
+    if live {
+        Timestamps::Running
+    } else {
+        Timestamps::Own
+    }
+}
+
+/// The element itself first, then whatever is inside it, at any depth.
+fn with_children(element: &gst::Element) -> impl Iterator<Item = gst::Element> {
+    let inside = element
+        .downcast_ref::<gst::Bin>()
+        .map(|bin| bin.iterate_recurse().into_iter().flatten());
+    std::iter::once(element.clone()).chain(inside.into_iter().flatten())
+}
+
+fn text(element: &gst::Element, property: &str) -> Option<String> {
+    let spec = element.find_property(property)?;
+    let readable = spec.flags().contains(gst::glib::ParamFlags::READABLE);
+    if !readable || spec.value_type() != gst::glib::Type::STRING {
+        return None;
+    }
+    element.property::<Option<String>>(property)
+}

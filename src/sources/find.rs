@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Finding the source pads of the elements in a [`SourceBin`], now and later, at any depth of the
+//! application's plain bins, and waiting until a pad's caps are known.
+//!
+//! Decides nothing about a stream: that is for `plug.rs`.
+
+use std::sync::{Mutex, PoisonError};
+
+use gst::prelude::*;
+
+use super::CAT;
+use super::bin::{Lifted, SourceBin, State};
+use super::plug::prepare;
+
+impl SourceBin {
+    /// Follows every source pad that `element`, a child of this bin, has or will have. In a plain
+    /// bin, made by the application or from a description, loose ends inside are found as well.
+    pub(super) fn watch(&self, element: &gst::Element) {
+        if has_sometimes_pads(element) {
+            self.state().unsettled.push(element.clone().upcast());
+        }
+        let on_added = self.callback(|bin, element, pad| bin.found(element, pad));
+        let on_removed = self.callback(|bin, _, pad| bin.lost(pad));
+        let bin = self.downgrade();
+        let ids = vec![
+            element.connect_pad_added(on_added),
+            element.connect_pad_removed(on_removed),
+            element.connect_no_more_pads(move |element| {
+                if let Some(bin) = bin.upgrade() {
+                    bin.settle(element.upcast_ref());
+                }
+            }),
+        ];
+        self.remember(element, ids);
+        if let Some(inner) = plain_bin(element) {
+            self.watch_inside(inner);
+        }
+        for pad in element.src_pads() {
+            self.found(element, &pad);
+        }
+    }
+
+    fn watch_inside(&self, inner: &gst::Bin) {
+        let bin = self.downgrade();
+        let id = inner.connect_element_added(move |_, child| {
+            if let Some(bin) = bin.upgrade() {
+                bin.watch(child);
+            }
+        });
+        self.remember(inner.upcast_ref(), vec![id]);
+        for child in inner.children() {
+            self.watch(&child);
+        }
+    }
+
+    fn found(&self, element: &gst::Element, pad: &gst::Pad) {
+        if pad.direction() != gst::PadDirection::Src || pad.is_linked() {
+            return;
+        }
+        let is_ours = element.parent().as_ref() == Some(self.upcast_ref());
+        self.state().unsettled.push(pad.clone().upcast());
+        self.once_typed(pad, move |bin, pad, caps| {
+            if pad.is_linked() {
+                // Somebody inside wanted it after all.
+            } else if is_ours {
+                bin.route(pad, caps);
+            } else {
+                bin.lift(pad);
+            }
+            bin.settle(pad.upcast_ref());
+        });
+        self.settle_complete();
+    }
+
+    /// parsebin and its like do not say no-more-pads: they announce a collection of streams, and are
+    /// done when it is there.
+    pub(super) fn announced(&self, by: &gst::Object, streams: usize) {
+        let mut state = self.state();
+        let State {
+            unsettled,
+            announced,
+            ..
+        } = &mut *state;
+        let element = unsettled.iter().find_map(|open| {
+            let element = open.downcast_ref::<gst::Element>()?;
+            (open == by || by.has_as_ancestor(open)).then(|| element.clone())
+        });
+        if let Some(element) = element {
+            announced.retain(|(other, _)| *other != element);
+            announced.push((element, streams));
+        }
+        drop(state);
+        self.settle_complete();
+    }
+
+    fn settle_complete(&self) {
+        let announced = self.state().announced.clone();
+        for (element, streams) in announced {
+            if usize::from(element.num_src_pads()) >= streams {
+                self.settle(element.upcast_ref());
+            }
+        }
+    }
+
+    fn lost(&self, pad: &gst::Pad) {
+        // On the way down nothing needs to be taken apart: the whole bin goes.
+        if !self.is_going_down() {
+            let mut state = self.state();
+            let stream = take(&mut state.streams, |s| s.source == *pad);
+            let lifted = take(&mut state.lifted, |l| l.inner == *pad);
+            drop(state);
+            for element in stream.iter().flat_map(|stream| &stream.elements) {
+                self.settle(element.upcast_ref());
+                for pad in element.src_pads() {
+                    self.settle(pad.upcast_ref());
+                }
+            }
+            // Not in this thread, which may be the one that feeds what is to be stopped.
+            self.call_async(move |bin| {
+                lifted.into_iter().for_each(Lifted::remove);
+                stream.into_iter().for_each(|stream| stream.dismantle(bin));
+            });
+        }
+        self.settle(pad.upcast_ref());
+    }
+
+    /// Calls `decide` once, with the pad blocked, when its caps are known; or with None when data
+    /// flows without any.
+    pub(super) fn once_typed<F>(&self, pad: &gst::Pad, decide: F)
+    where
+        F: FnOnce(&Self, &gst::Pad, Option<&gst::CapsRef>) + Send + 'static,
+    {
+        if let Some(caps) = pad.current_caps() {
+            // At once, before data flows: a file can then be read in pull mode.
+            return decide(self, pad, Some(&caps));
+        }
+        let bin = self.downgrade();
+        let decide = Mutex::new(Some(decide));
+        let mask = gst::PadProbeType::BLOCK
+            | gst::PadProbeType::EVENT_DOWNSTREAM
+            | gst::PadProbeType::BUFFER
+            | gst::PadProbeType::BUFFER_LIST;
+        pad.add_probe(mask, move |pad, info| {
+            let Some(bin) = bin.upgrade().filter(|bin| pad.has_as_ancestor(bin)) else {
+                return gst::PadProbeReturn::Remove;
+            };
+            let caps = match info.event().map(|event| event.view()) {
+                Some(gst::EventView::Caps(caps)) => Some(caps.caps_owned()),
+                Some(gst::EventView::Eos(_)) => {
+                    // Ended before it said what it was.
+                    bin.settle(pad.upcast_ref());
+                    return gst::PadProbeReturn::Pass;
+                }
+                Some(_) => return gst::PadProbeReturn::Pass,
+                None => pad.current_caps(),
+            };
+            let decide = decide.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(decide) = decide {
+                bin.keep_pushing(pad);
+                decide(&bin, pad, caps.as_deref());
+            }
+            gst::PadProbeReturn::Remove
+        });
+    }
+
+    /// Lets nobody turn `pad` to pull mode, now that data flows: its thread would have to stop itself.
+    fn keep_pushing(&self, pad: &gst::Pad) {
+        let bin = self.downgrade();
+        pad.add_probe(gst::PadProbeType::QUERY_UPSTREAM, move |pad, info| {
+            if bin.upgrade().is_none_or(|bin| !pad.has_as_ancestor(&bin)) {
+                return gst::PadProbeReturn::Remove;
+            }
+            match info.query_mut().map(|query| query.view_mut()) {
+                Some(gst::QueryViewMut::Scheduling(query)) => {
+                    query.set(gst::SchedulingFlags::SEQUENTIAL, 1, -1, 0);
+                    query.add_scheduling_modes([gst::PadMode::Push]);
+                    gst::PadProbeReturn::Handled
+                }
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+    }
+
+    /// A pad inside an application's bin: brought to that bin's surface, where it is found again.
+    fn lift(&self, pad: &gst::Pad) {
+        let Some(element) = pad.parent_element() else {
+            return;
+        };
+        let Some(owner) = element.parent().and_downcast::<gst::Bin>() else {
+            return;
+        };
+        let name = format!("{}-{}", element.name(), pad.name());
+        let ghost = gst::GhostPad::builder_with_target(pad).map(|ghost| ghost.name(name).build());
+        let Ok(ghost) = ghost else {
+            gst::warning!(
+                CAT,
+                obj = self,
+                "cannot bring {} to the surface",
+                pad.name()
+            );
+            return;
+        };
+        prepare(&ghost, pad);
+        self.state().lifted.push(Lifted {
+            inner: pad.clone(),
+            owner: owner.clone(),
+            outer: ghost.clone().upcast(),
+        });
+        if owner.add_pad(&ghost).is_err() {
+            gst::warning!(
+                CAT,
+                obj = self,
+                "no place for {} in {}",
+                pad.name(),
+                owner.name()
+            );
+        }
+    }
+
+    fn callback<F>(&self, call: F) -> impl Fn(&gst::Element, &gst::Pad) + Send + Sync + 'static
+    where
+        F: Fn(&Self, &gst::Element, &gst::Pad) + Send + Sync + 'static,
+    {
+        let bin = self.downgrade();
+        move |element, pad| {
+            if let Some(bin) = bin.upgrade() {
+                call(&bin, element, pad);
+            }
+        }
+    }
+}
+
+fn take<T>(list: &mut Vec<T>, wanted: impl Fn(&T) -> bool) -> Option<T> {
+    let found = list.iter().position(wanted)?;
+    Some(list.swap_remove(found))
+}
+
+/// A bin that hides nothing: not a subclass with a mind of its own, such as decodebin.
+fn plain_bin(element: &gst::Element) -> Option<&gst::Bin> {
+    let bin = element.downcast_ref::<gst::Bin>()?;
+    (bin.type_() == gst::Bin::static_type()).then_some(bin)
+}
+
+pub(super) fn has_sometimes_pads(element: &gst::Element) -> bool {
+    element.pad_template_list().iter().any(|template| {
+        template.direction() == gst::PadDirection::Src
+            && template.presence() == gst::PadPresence::Sometimes
+    })
+}

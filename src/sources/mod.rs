@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Sources: each turns a description of an input into a bin with sometimes pads of parsed streams.
+//!
+//! A source is built for one attempt and thrown away after it. It never retries, never sleeps, and
+//! never knows whether it is the primary. It imports nothing of the floors above it.
+//!
+//! [`Description::check`] says once, before anything runs, what can never work. Everything that
+//! happens later (nobody there, silence, a broken stream) is said by GStreamer's own messages from
+//! inside the bin, and they go through [`Description::redact`] before anybody reads them.
+
+mod bin;
+mod element;
+mod find;
+mod parse;
+mod plug;
+mod redact;
+mod rtmp;
+mod uri;
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use gst::prelude::*;
+
+pub(crate) use parse::{Kind, kind_of_caps};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "failoversource",
+        gst::DebugColorFlags::empty(),
+        Some("Sources of a failoversrc"),
+    )
+});
+
+/// Schemes that are kept for the WebRTC source.
+const RESERVED: [&str; 4] = ["whep", "wheps", "ams", "amss"];
+
+/// What an input is made of.
+#[derive(Debug, Clone)]
+pub(crate) enum Description {
+    Uri(String),
+    Element(gst::Element),
+}
+
+/// What a source needs to know about how it is watched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// No buffer for this long is a stall.
+    pub(crate) timeout: gst::ClockTime,
+    /// Time for the first buffer.
+    pub(crate) startup_timeout: gst::ClockTime,
+}
+
+/// A source for one attempt, in NULL and without a parent.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Emits `pad-added` for `video_%u` and `audio_%u` with final caps, `pad-removed`, and
+    /// `no-more-pads` when that is known (a late stream may still follow it).
+    pub(crate) bin: gst::Bin,
+    /// What an application may configure before the start: rtmp2src, urisourcebin or the
+    /// application's own element.
+    pub(crate) core: gst::Element,
+    pub(crate) timestamps: Timestamps,
+}
+
+/// How the timestamps of a source are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Timestamps {
+    /// The sender's: any start, any base. To be placed by arrival.
+    Own,
+    /// Live and already on the running time of the pipeline.
+    Running,
+}
+
+/// Why a source cannot be built. All but [`Error::Stopping`] are for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// Not a URI, or one that its element refuses. Holds the URI as it may be shown, and the reason.
+    Malformed(String, String),
+    /// No installed element plays this scheme.
+    UnknownScheme(String),
+    /// The scheme is kept for a source that is not in this version.
+    NotInThisVersion(String),
+    /// An element of GStreamer that is needed is not installed.
+    MissingElement(&'static str),
+    /// The application's element has no way out for a stream.
+    NoPads(String),
+    /// The application's element is a pipeline.
+    IsPipeline(String),
+    /// The application's element sits in another bin.
+    InUse(String),
+    /// The application's element has not yet left its earlier attempt.
+    Stopping(String),
+}
+
+impl Description {
+    /// Says what can never work: a URI that is none, a scheme that nothing plays, a missing plugin,
+    /// an element without a source pad. Nothing is started or connected.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match self {
+            Self::Uri(uri) => check_uri(uri),
+            Self::Element(element) => element::check(element),
+        }
+    }
+
+    /// For people and logs: without userinfo, query and stream key.
+    pub(crate) fn display(&self) -> String {
+        match self {
+            Self::Uri(uri) => redact::shown_uri(uri),
+            Self::Element(element) => element.name().to_string(),
+        }
+    }
+
+    /// Takes the secrets of this description out of a text.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        match self {
+            Self::Uri(uri) => redact::Secrets::of_uri(uri),
+            Self::Element(element) => element::secrets(element),
+        }
+        .take_out_of(text)
+    }
+
+    /// Builds a fresh source for one attempt.
+    pub(crate) fn build(&self, name: &str, settings: &Settings) -> Result<Source, Error> {
+        match self {
+            Self::Uri(uri) if rtmp::plays(uri) => rtmp::build(uri, name, settings),
+            Self::Uri(uri) => uri::build(uri, name),
+            Self::Element(element) => element::build(element, name),
+        }
+    }
+}
+
+impl Source {
+    /// Ends the use of the application's element, so that the next attempt can take it. Only for a
+    /// bin that is in NULL; a bin that is still on its way there keeps the element, and `build`
+    /// says [`Error::Stopping`] until it has arrived.
+    pub(crate) fn release(self) {
+        if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>()
+            && bin.is_stopped()
+        {
+            bin.release(&self.core);
+        }
+    }
+}
+
+fn check_uri(uri: &str) -> Result<(), Error> {
+    let scheme = redact::scheme(uri);
+    if scheme.is_empty() {
+        let reason = "write it as scheme://host/path, for example rtmp://host/app/stream";
+        return Err(malformed(uri, reason));
+    }
+    if RESERVED.contains(&scheme.as_str()) {
+        return Err(Error::NotInThisVersion(scheme));
+    }
+    if rtmp::plays(uri) {
+        rtmp::check(uri)
+    } else {
+        uri::check(uri)
+    }
+}
+
+/// Turns GStreamer's answer to "which element plays this?" into one of ours.
+fn check_handler(uri: &str) -> Result<gst::Element, Error> {
+    gst::Element::make_from_uri(gst::URIType::Src, uri, None).map_err(|error| {
+        match error.kind::<gst::URIError>() {
+            Some(gst::URIError::UnsupportedProtocol) => Error::UnknownScheme(redact::scheme(uri)),
+            _ => malformed(uri, error.message()),
+        }
+    })
+}
+
+fn malformed(uri: &str, reason: &str) -> Error {
+    let reason = redact::Secrets::of_uri(uri).take_out_of(reason);
+    Error::Malformed(redact::shown_uri(uri), reason)
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(uri, reason) => write!(f, "{uri} cannot be used: {reason}"),
+            Self::UnknownScheme(scheme) => write!(
+                f,
+                "no installed GStreamer element plays {scheme}:// URIs: check the spelling or \
+                 install the plugin for it"
+            ),
+            Self::NotInThisVersion(scheme) => write!(
+                f,
+                "{scheme}:// needs the WebRTC source, which this version does not have yet: use \
+                 the server's RTMP or HLS URI"
+            ),
+            Self::MissingElement(element) => write!(
+                f,
+                "the GStreamer element '{element}' is not installed: install {}",
+                plugin_set(element)
+            ),
+            Self::NoPads(element) => write!(
+                f,
+                "element '{element}' has no source pad and will not get one: give an element \
+                 that delivers audio or video"
+            ),
+            Self::IsPipeline(element) => write!(
+                f,
+                "'{element}' is a pipeline: give an element or a bin (parse the description as \
+                 a bin)"
+            ),
+            Self::InUse(element) => write!(
+                f,
+                "element '{element}' is already in another bin: an element can be one input only"
+            ),
+            Self::Stopping(element) => write!(f, "element '{element}' is still stopping"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn plugin_set(element: &str) -> &'static str {
+    match element {
+        "rtmp2src" | "h264parse" | "h265parse" | "av1parse" | "vp9parse" | "jpegparse"
+        | "mpegvideoparse" | "mpeg4videoparse" => "gst-plugins-bad",
+        "flvdemux" | "aacparse" | "mpegaudioparse" | "ac3parse" | "dcaparse" | "flacparse" => {
+            "gst-plugins-good"
+        }
+        "urisourcebin" | "parsebin" => "gst-plugins-base",
+        _ => "GStreamer's core elements",
+    }
+}
+
+#[cfg(test)]
+mod tests;

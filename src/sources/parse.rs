@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MPL-2.0
+//! From caps to the elements that make one normalised elementary stream of them.
+//!
+//! Knows codecs and containers; never links, starts or exposes anything.
+//!
+//! The parsers are a table and not the registry's choice: each codec has *one* form that leaves a
+//! source, whichever input it came from, and that form has to be written down anyway. Containers are
+//! asked of the registry, which knows every demuxer that is installed.
+
+use gst::prelude::*;
+
+use super::Error;
+
+/// What a stream is, as far as the output pads go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Kind {
+    Audio,
+    Video,
+}
+
+impl Kind {
+    /// The first part of a pad's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// The kind of a stream with these caps; None for what is neither heard nor seen as motion
+/// (subtitles, private data, containers under `application/`).
+pub(crate) fn kind_of_caps(caps: &gst::CapsRef) -> Option<Kind> {
+    let media = caps.structure(0)?.name().as_str();
+    match media.split_once('/')?.0 {
+        "audio" => Some(Kind::Audio),
+        "video" | "image" => Some(Kind::Video),
+        _ => None,
+    }
+}
+
+/// Where a pad leads.
+pub(super) enum Route {
+    /// A stream, normalised by these elements, in order.
+    Stream(Kind, Vec<gst::Element>),
+    /// Holds or hides other streams: this element finds them.
+    Demux(gst::Element),
+    /// Nothing for the output.
+    Ignore,
+}
+
+impl Route {
+    /// Without caps the data says what it is, so typefinding decides.
+    pub(super) fn of(caps: Option<&gst::CapsRef>) -> Result<Self, Error> {
+        let Some(caps) = caps else {
+            return make("parsebin").map(Self::Demux);
+        };
+        if caps.structure(0).is_some_and(|s| s.name() == "video/x-flv") {
+            // parsebin waits until all streams have shown themselves. Live FLV has its video up to
+            // a GOP after its audio, and neither may wait for the other.
+            return make("flvdemux").map(Self::Demux);
+        }
+        if is_container(caps) {
+            return make("parsebin").map(Self::Demux);
+        }
+        match kind_of_caps(caps) {
+            Some(kind) => Ok(Self::Stream(kind, normalisers(caps)?)),
+            None => Ok(Self::Ignore),
+        }
+    }
+}
+
+/// Makes an element, or says which plugin set to install.
+pub(super) fn make(factory: &'static str) -> Result<gst::Element, Error> {
+    gst::ElementFactory::make(factory)
+        .build()
+        .map_err(|_| Error::MissingElement(factory))
+}
+
+fn is_container(caps: &gst::CapsRef) -> bool {
+    use gst::ElementFactoryType;
+    gst::ElementFactory::factories_with_type(
+        ElementFactoryType::DEMUXER | ElementFactoryType::DEPAYLOADER,
+        gst::Rank::MARGINAL,
+    )
+    .iter()
+    .any(|factory| {
+        factory.static_pad_templates().iter().any(|template| {
+            let accepted = template.caps();
+            template.direction() == gst::PadDirection::Sink
+                && !accepted.is_any()
+                && caps.can_intersect(&accepted)
+        })
+    })
+}
+
+/// A parser that makes the form, and a filter that insists on it.
+fn normalisers(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, Error> {
+    let Some((parser, form)) = normal_form(caps) else {
+        return Ok(Vec::new());
+    };
+    let parser = make(parser)?;
+    if parser.has_property("config-interval") {
+        // Parameter sets before every key frame: any of them may be the first after a cut.
+        parser.set_property("config-interval", -1i32);
+    }
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", form);
+    Ok(vec![parser, filter])
+}
+
+/// The parser of a codec and the one form in which it leaves. None: the codec has no parser or
+/// needs none, and leaves as it is.
+fn normal_form(caps: &gst::CapsRef) -> Option<(&'static str, gst::Caps)> {
+    let s = caps.structure(0)?;
+    let media = s.name().as_str();
+    let version = s.get::<i32>("mpegversion").unwrap_or(0);
+    let form = gst::Caps::builder(media);
+    Some(match media {
+        "video/x-h264" | "video/x-h265" => (
+            if media == "video/x-h264" {
+                "h264parse"
+            } else {
+                "h265parse"
+            },
+            form.field("stream-format", "byte-stream")
+                .field("alignment", "au")
+                .build(),
+        ),
+        "video/x-av1" => (
+            "av1parse",
+            form.field("stream-format", "obu-stream")
+                .field("alignment", "tu")
+                .build(),
+        ),
+        "video/x-vp9" => ("vp9parse", form.field("alignment", "super-frame").build()),
+        "video/mpeg" if version == 4 => ("mpeg4videoparse", form.field("parsed", true).build()),
+        "video/mpeg" => ("mpegvideoparse", form.field("parsed", true).build()),
+        "image/jpeg" => ("jpegparse", form.field("parsed", true).build()),
+        "audio/mpeg" if version == 1 => ("mpegaudioparse", form.field("parsed", true).build()),
+        "audio/mpeg" => ("aacparse", aac_form(s)),
+        "audio/x-ac3" | "audio/x-eac3" => ("ac3parse", form.field("framed", true).build()),
+        "audio/x-dts" => ("dcaparse", form.field("framed", true).build()),
+        "audio/x-flac" => ("flacparse", form.field("framed", true).build()),
+        _ => return None,
+    })
+}
+
+fn aac_form(s: &gst::StructureRef) -> gst::Caps {
+    let form = gst::Caps::builder("audio/mpeg").field("framed", true);
+    match s.get::<&str>("stream-format") {
+        // aacparse cannot turn LOAS into raw AAC; a decoder takes it as it is.
+        Ok("loas") => form.field("stream-format", "loas").build(),
+        _ => form
+            // Broadcasters still send the MPEG-2 flavour, which keeps its number.
+            .field("mpegversion", gst::List::new([4i32, 2]))
+            .field("stream-format", "raw")
+            .build(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(text: &str) -> gst::Caps {
+        gst::init().expect("GStreamer");
+        text.parse().expect("caps")
+    }
+
+    #[test]
+    fn audio_and_video_are_told_from_everything_else() {
+        for (text, kind) in [
+            ("video/x-raw,format=I420", Some(Kind::Video)),
+            ("video/x-h264", Some(Kind::Video)),
+            ("image/jpeg", Some(Kind::Video)),
+            ("audio/x-opus", Some(Kind::Audio)),
+            ("audio/x-raw", Some(Kind::Audio)),
+            ("text/x-raw", None),
+            ("subpicture/x-dvd", None),
+            ("application/x-id3", None),
+            ("meta/x-klv", None),
+            ("EMPTY", None),
+            ("ANY", None),
+        ] {
+            assert_eq!(kind_of_caps(&caps(text)), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn containers_are_told_from_elementary_streams() {
+        for text in [
+            "video/mpegts,systemstream=true,packetsize=188",
+            "video/quicktime,variant=iso",
+            "video/x-matroska",
+            "video/webm",
+            "audio/x-wav",
+            "video/x-msvideo",
+            "application/ogg",
+            "application/x-hls",
+            "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000",
+            "video/mpeg,mpegversion=2,systemstream=true",
+        ] {
+            let route = Route::of(Some(&caps(text))).expect(text);
+            assert!(matches!(route, Route::Demux(_)), "{text}");
+        }
+        for text in [
+            "video/x-raw,format=I420,width=16,height=16,framerate=25/1",
+            "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved",
+            "video/x-h264,stream-format=avc,alignment=au",
+            "video/x-h265,stream-format=hvc1,alignment=au",
+            "video/x-av1",
+            "video/x-vp8",
+            "video/x-vp9",
+            "video/mpeg,mpegversion=2,systemstream=false",
+            "image/jpeg",
+            "audio/mpeg,mpegversion=4,stream-format=raw",
+            "audio/mpeg,mpegversion=1,layer=3",
+            "audio/x-ac3",
+            "audio/x-flac",
+            "audio/x-opus",
+            "audio/x-vorbis",
+            "audio/x-alaw,rate=8000,channels=1",
+        ] {
+            let route = Route::of(Some(&caps(text))).expect(text);
+            assert!(matches!(route, Route::Stream(..)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_neither_heard_nor_seen_is_ignored() {
+        for text in ["text/x-raw", "meta/x-klv", "application/x-teletext"] {
+            let route = Route::of(Some(&caps(text))).expect(text);
+            assert!(matches!(route, Route::Ignore), "{text}");
+        }
+    }
+}

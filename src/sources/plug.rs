@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What becomes of a pad with known caps: a normalised stream on a pad of the [`SourceBin`], a demuxer
+//! that is watched in turn, or nothing.
+//!
+//! Runs in the thread that brings the caps, with the pad blocked.
+
+use gst::prelude::*;
+
+use super::CAT;
+use super::bin::{SourceBin, Stream};
+use super::parse::{Kind, Route, make};
+
+/// What a stream's queue holds at most. Not bounded in time, because timestamps are not to be
+/// trusted here and a stream may have to wait a whole GOP for the other. A full queue blocks only
+/// when nobody takes the data.
+const QUEUE_BYTES: u32 = 20 * 1024 * 1024;
+
+impl SourceBin {
+    pub(super) fn route(&self, pad: &gst::Pad, caps: Option<&gst::CapsRef>) {
+        let route = match Route::of(caps) {
+            // parsebin gives such a pad only if it knows no further.
+            Ok(Route::Demux(_)) if is_from(pad, "parsebin") => Ok(Route::Ignore),
+            route => route,
+        };
+        let plugged = match route {
+            Ok(Route::Stream(kind, elements)) => self.plug_stream(pad, kind, elements),
+            Ok(Route::Demux(demuxer)) => self.plug_demuxer(pad, &demuxer),
+            Ok(Route::Ignore) => self.plug_nothing(pad, caps),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(reason) = plugged {
+            gst::element_error!(self, gst::CoreError::Pad, ("{}", reason));
+        }
+    }
+
+    fn plug_stream(
+        &self,
+        pad: &gst::Pad,
+        kind: Kind,
+        mut elements: Vec<gst::Element>,
+    ) -> Result<(), String> {
+        let queue = make("queue").map_err(|error| error.to_string())?;
+        queue.set_property("max-size-bytes", QUEUE_BYTES);
+        queue.set_property("max-size-buffers", 0u32);
+        queue.set_property("max-size-time", 0u64);
+        let tail = queue.static_pad("src").ok_or("a queue without a pad")?;
+        elements.push(queue);
+        let source = pad.clone();
+        self.state().unsettled.push(tail.clone().upcast());
+        self.once_typed(&tail, move |bin, tail, _| {
+            bin.expose(&source, kind, tail);
+            bin.settle(tail.upcast_ref());
+        });
+        self.plug(pad, elements)
+    }
+
+    fn plug_demuxer(&self, pad: &gst::Pad, demuxer: &gst::Element) -> Result<(), String> {
+        self.add(demuxer).map_err(|error| error.to_string())?;
+        self.watch(demuxer);
+        self.plug(pad, vec![demuxer.clone()])
+    }
+
+    fn plug_nothing(&self, pad: &gst::Pad, caps: Option<&gst::CapsRef>) -> Result<(), String> {
+        let media = caps.and_then(|caps| caps.structure(0)).map(|s| s.name());
+        gst::info!(
+            CAT,
+            obj = self,
+            "{}: neither audio nor video, not used: {}",
+            pad.name(),
+            media.map_or("unknown", |name| name.as_str()),
+        );
+        let sink = make("fakesink").map_err(|error| error.to_string())?;
+        sink.set_property("sync", false);
+        sink.set_property("async", false);
+        self.plug(pad, vec![sink])
+    }
+
+    /// Adds what is not here yet, starts it from the far end, and links `pad` to it last.
+    fn plug(&self, pad: &gst::Pad, elements: Vec<gst::Element>) -> Result<(), String> {
+        let failed = |what: &str| format!("cannot {what} for the stream of {}", pad.name());
+        let sink = elements.first().and_then(|first| first.static_pad("sink"));
+        let sink = sink.ok_or_else(|| failed("find a way in"))?;
+        for element in &elements {
+            if element.parent().is_none() {
+                self.add(element).map_err(|_| failed("add an element"))?;
+            }
+        }
+        gst::Element::link_many(&elements).map_err(|_| failed("link parsers"))?;
+        self.state().streams.push(Stream {
+            source: pad.clone(),
+            elements: elements.clone(),
+            outlet: None,
+        });
+        for element in elements.iter().rev() {
+            element
+                .sync_state_with_parent()
+                .map_err(|_| failed("start a parser"))?;
+        }
+        pad.link(&sink).map_err(|_| failed("link a parser"))?;
+        Ok(())
+    }
+
+    fn expose(&self, source: &gst::Pad, kind: Kind, tail: &gst::Pad) {
+        let name = {
+            let mut state = self.state();
+            let next = match kind {
+                Kind::Audio => &mut state.next_audio,
+                Kind::Video => &mut state.next_video,
+            };
+            let number = *next;
+            *next += 1;
+            format!("{}_{number}", kind.name())
+        };
+        let Some(template) = self.pad_template(&format!("{}_%u", kind.name())) else {
+            return;
+        };
+        let ghost = gst::GhostPad::builder_from_template_with_target(&template, tail)
+            .map(|builder| builder.name(&name).build());
+        let Ok(ghost) = ghost else {
+            gst::element_error!(self, gst::CoreError::Pad, ("cannot expose {}", name));
+            return;
+        };
+        prepare(&ghost, tail);
+        {
+            let mut state = self.state();
+            let Some(stream) = state.streams.iter_mut().find(|s| s.source == *source) else {
+                return; // Lost meanwhile.
+            };
+            stream.outlet = Some(ghost.clone().upcast());
+        }
+        gst::debug!(CAT, obj = self, "{name}: {:?}", tail.current_caps());
+        if self.add_pad(&ghost).is_err() {
+            gst::element_error!(self, gst::CoreError::Pad, ("cannot expose {}", name));
+        }
+    }
+}
+
+fn is_from(pad: &gst::Pad, factory: &str) -> bool {
+    pad.parent_element()
+        .and_then(|element| element.factory())
+        .is_some_and(|made_by| made_by.name() == factory)
+}
+
+/// Makes a ghost pad know what its target already knows, before anybody can see it.
+pub(super) fn prepare(ghost: &gst::GhostPad, target: &gst::Pad) {
+    let _ = ghost.set_active(true);
+    target.sticky_events_foreach(|event| {
+        let _ = ghost.store_sticky_event(event);
+        std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+    });
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MPL-2.0
+//! By element: everything that an application may hand over.
+
+use std::sync::mpsc::channel;
+
+use super::uris::{assert_pads, play};
+use super::*;
+
+const H264: &str = "video/x-h264,stream-format=byte-stream,alignment=au,parsed=true";
+const AAC: &str = "audio/mpeg,mpegversion=4,stream-format=raw,framed=true";
+
+/// Plays until these pads flow, then checks their caps.
+fn delivers(description: &Description, expected: &[(&str, &str)]) {
+    let player = play(description);
+    flows(&player, expected.len());
+    assert_pads(&player, expected);
+}
+
+fn flows(player: &Player, count: usize) {
+    player.wait_all("data on every pad", |seen| {
+        let flowing = seen.iter().filter(|e| matches!(e, Event::Flowing(..)));
+        flowing.count() == count
+    });
+}
+
+#[test]
+fn elements_with_a_pad_of_their_own_deliver() {
+    let raw = "video/x-raw";
+    for (text, name, caps) in [
+        ("videotestsrc is-live=true", "video_0", raw),
+        ("videotestsrc", "video_0", raw),
+        ("audiotestsrc is-live=true", "audio_0", "audio/x-raw"),
+        (
+            "videotestsrc is-live=true ! x264enc tune=zerolatency",
+            "video_0",
+            H264,
+        ),
+        ("videotestsrc ! x264enc tune=zerolatency", "video_0", H264),
+        ("audiotestsrc is-live=true ! avenc_aac", "audio_0", AAC),
+        (
+            "videotestsrc ! jpegenc",
+            "video_0",
+            "image/jpeg,parsed=true",
+        ),
+        ("videotestsrc ! vp8enc", "video_0", "video/x-vp8"),
+        (
+            "videotestsrc is-live=true ! x264enc ! rtph264pay",
+            "video_0",
+            H264,
+        ),
+    ] {
+        delivers(&described(text), &[(name, caps)]);
+    }
+}
+
+#[test]
+fn containers_from_an_element_are_opened() {
+    let both = [("audio_0", AAC), ("video_0", H264)];
+    for text in [
+        format!("filesrc location={}", media::path("mp4")),
+        format!("filesrc location={}", media::path("flv")),
+        format!("filesrc location={} ! typefind", media::path("ts")),
+    ] {
+        delivers(&described(&text), &both);
+    }
+    let text = "videotestsrc is-live=true ! x264enc tune=zerolatency ! mpegtsmux";
+    delivers(&described(text), &[("video_0", H264)]);
+}
+
+#[test]
+fn dynamic_pads_at_the_end_of_a_description_are_found() {
+    let both = [("audio_0", AAC), ("video_0", H264)];
+    let raw = [("audio_0", "audio/x-raw"), ("video_0", "video/x-raw(ANY)")];
+    let (mp4, flv) = (media::path("mp4"), media::path("flv"));
+    for text in [
+        format!("filesrc location={mp4} ! qtdemux"),
+        format!("filesrc location={flv} ! flvdemux"),
+        format!("filesrc location={mp4} ! parsebin"),
+        format!("urisourcebin uri=file://{mp4}"),
+        format!("( filesrc location={mp4} ! qtdemux )"),
+    ] {
+        delivers(&described(&text), &both);
+    }
+    for text in [
+        format!("filesrc location={mp4} ! decodebin"),
+        format!("uridecodebin3 uri=file://{mp4}"),
+        format!("uridecodebin uri=file://{mp4}"),
+    ] {
+        delivers(&described(&text), &raw);
+    }
+}
+
+#[test]
+fn what_the_description_uses_itself_is_not_taken_from_it() {
+    let mp4 = media::path("mp4");
+    let text = format!(
+        "filesrc location={mp4} ! qtdemux name=d d.video_0 ! h264parse ! avdec_h264 d.audio_0 ! queue"
+    );
+    let raw = [("audio_0", AAC), ("video_0", "video/x-raw")];
+    delivers(&described(&text), &raw);
+}
+
+#[test]
+fn a_silent_stream_holds_up_no_other() {
+    gst::init().expect("GStreamer");
+    // The second one never says a word.
+    let text = "audiotestsrc is-live=true ! identity appsrc format=time";
+    let player = play(&described(text));
+    flows(&player, 1);
+    assert_pads(&player, &[("audio_0", "audio/x-raw")]);
+    assert!(!player.seen().contains(&Event::NoMorePads));
+}
+
+#[test]
+fn streams_that_are_neither_heard_nor_seen_stay_inside() {
+    let text = "videotestsrc is-live=true ! identity \
+                fakesrc num-buffers=5 ! capsfilter caps=text/x-raw,format=utf8";
+    let player = play(&described(text));
+    flows(&player, 1);
+    player.wait("the last pad", |e| *e == Event::NoMorePads);
+    assert_pads(&player, &[("video_0", "video/x-raw")]);
+}
+
+#[test]
+fn a_pad_that_vanishes_takes_its_stream_along_and_may_come_back() {
+    gst::init().expect("GStreamer");
+    let bin = gst::Bin::new();
+    let src = gst::ElementFactory::make("videotestsrc")
+        .property("is-live", true)
+        .build()
+        .expect("videotestsrc");
+    bin.add(&src).expect("room");
+    let expose = |name: &str| {
+        let target = src.static_pad("src").expect("pad");
+        let pad = gst::GhostPad::builder_with_target(&target).expect("ghost");
+        let pad = pad.name(name).build();
+        let _ = pad.set_active(true);
+        bin.add_pad(&pad).expect("a new pad");
+        pad
+    };
+    let pad = expose("first");
+    let player = play(&Description::Element(bin.clone().upcast()));
+    flows(&player, 1);
+    bin.remove_pad(&pad).expect("its pad");
+    player.wait("the pad to go", |e| *e == Event::Removed("video_0".into()));
+    player.wait("its queue to go", |e| matches!(e, Event::Dropped(_)));
+    assert_eq!(player.bin().children().len(), 1, "its parsers stayed");
+    expose("second");
+    player.wait(
+        "a new pad",
+        |e| matches!(e, Event::Flowing(name, _) if name == "video_1"),
+    );
+}
+
+#[test]
+fn what_is_put_into_a_bin_later_is_found_too() {
+    gst::init().expect("GStreamer");
+    let bin = gst::Bin::new();
+    let description = Description::Element(bin.clone().upcast());
+    let source = description.build("source", &SETTINGS).expect("source");
+    let late = gst::ElementFactory::make("videotestsrc").build();
+    bin.add(&late.expect("videotestsrc")).expect("room");
+    flows(&Player::start(source), 1);
+}
+
+#[test]
+fn an_element_serves_one_attempt_after_another() {
+    for text in [
+        "videotestsrc is-live=true".to_string(),
+        format!("filesrc location={} ! qtdemux", media::path("mp4")),
+    ] {
+        let description = described(&text);
+        for _ in 0..5 {
+            let source = description.build("source", &SETTINGS).expect("source");
+            let player = Player::start(source);
+            player.wait("data", |e| matches!(e, Event::Flowing(..)));
+        }
+    }
+}
+
+#[test]
+fn an_element_is_taken_from_a_stopped_attempt_that_nobody_released() {
+    let description = described("videotestsrc is-live=true");
+    let first = description.build("first", &SETTINGS).expect("source");
+    let second = description.build("second", &SETTINGS).expect("source");
+    assert_eq!(first.bin.children().len(), 0);
+    assert_eq!(second.core.parent().as_ref(), Some(second.bin.upcast_ref()));
+}
+
+#[test]
+fn an_element_in_use_is_not_taken() {
+    let description = described("videotestsrc is-live=true");
+    let Description::Element(element) = &description else {
+        return;
+    };
+    let bin = gst::Bin::new();
+    bin.add(element).expect("room");
+    assert!(matches!(description.check(), Err(Error::InUse(_))));
+    let built = description.build("source", &SETTINGS);
+    assert!(matches!(built, Err(Error::InUse(_))));
+}
+
+#[test]
+fn an_element_that_does_not_stop_is_not_taken_until_it_has() {
+    let description =
+        described("videotestsrc is-live=true ! identity name=hang signal-handoffs=true");
+    let Description::Element(element) = &description else {
+        return;
+    };
+    let hang = element
+        .downcast_ref::<gst::Bin>()
+        .and_then(|b| b.by_name("hang"));
+    let (let_go, held) = channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let (entered, hanging) = channel();
+    hang.expect("identity").connect("handoff", false, move |_| {
+        let _ = entered.send(());
+        // Ends when the other side is dropped.
+        let _ = held.lock().map(|held| held.recv());
+        None
+    });
+    let player = play(&description);
+    hanging.recv_timeout(PATIENCE).expect("a buffer that hangs");
+    let stopping = std::thread::spawn(move || player.stop());
+    let built = description.build("next", &SETTINGS);
+    assert!(matches!(built, Err(Error::Stopping(_))), "{built:?}");
+    drop(let_go);
+    stopping.join().expect("a stop");
+    assert!(description.build("next", &SETTINGS).is_ok());
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Every URI that is not RTMP: urisourcebin finds the source, the bin around it does the rest.
+//!
+//! Owns the settings that keep a live source quick and a failing one honest. What is not live
+//! runs as fast as it is taken: the pace is set by who takes it.
+
+use gst::prelude::*;
+
+use super::bin::SourceBin;
+use super::find::has_sometimes_pads;
+use super::parse::make;
+use super::{Error, Source, Timestamps, check_handler, redact};
+
+/// rtspsrc would wait two seconds for packets that come late.
+const RTSP_LATENCY_MS: u32 = 200;
+
+pub(super) fn check(uri: &str) -> Result<(), Error> {
+    for element in ["urisourcebin", "parsebin"] {
+        make(element)?;
+    }
+    check_handler(uri).map(|_| ())
+}
+
+pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
+    let src = make("urisourcebin")?;
+    src.set_property("uri", uri);
+    // Buffering would hold data back and post messages about it. A live programme waits for nobody.
+    src.set_property("use-buffering", false);
+    src.connect("source-setup", false, |values| {
+        if let Some(Ok(source)) = values.get(1).map(|value| value.get::<gst::Element>()) {
+            set_up(&source);
+        }
+        None
+    });
+
+    let bin = SourceBin::new(name);
+    bin.add(&src)
+        .map_err(|_| Error::MissingElement("urisourcebin"))?;
+    bin.watch(&src);
+    tell_when_complete(&bin, &src);
+    Ok(Source {
+        bin: bin.upcast(),
+        core: src,
+        timestamps: timestamps(uri),
+    })
+}
+
+/// RTSP's jitter buffers put packets on the running time. Other protocols give the sender's clock,
+/// or none.
+pub(super) fn timestamps(uri: &str) -> Timestamps {
+    if redact::scheme(uri).starts_with("rtsp") {
+        Timestamps::Running
+    } else {
+        Timestamps::Own
+    }
+}
+
+/// urisourcebin does not say when it has shown all its pads, so its parts are asked: a source or a
+/// demuxer in it with pads of its own says so; without one, the first pad is the only one.
+fn tell_when_complete(bin: &SourceBin, src: &gst::Element) {
+    let Some(inner) = src.downcast_ref::<gst::Bin>() else {
+        return;
+    };
+    let (weak_bin, weak_src) = (bin.downgrade(), src.downgrade());
+    let settle = move || {
+        if let (Some(bin), Some(src)) = (weak_bin.upgrade(), weak_src.upgrade()) {
+            bin.settle(src.upcast_ref());
+        }
+    };
+    let settle_at_end = settle.clone();
+    inner.connect_element_added(move |_, child| {
+        if has_sometimes_pads(child) {
+            let settle = settle_at_end.clone();
+            child.connect_no_more_pads(move |_| settle());
+        }
+    });
+    inner.connect_pad_added(move |inner, _| {
+        if !inner.children().iter().any(has_sometimes_pads) {
+            settle();
+        }
+    });
+}
+
+fn set_up(source: &gst::Element) {
+    let factory = source.factory().map(|factory| factory.name());
+    match factory.as_deref() {
+        Some("rtspsrc") => source.set_property("latency", RTSP_LATENCY_MS),
+        // Retrying is not done here.
+        Some("souphttpsrc") => source.set_property("retries", 0i32),
+        _ => {}
+    }
+}
