@@ -66,9 +66,7 @@ impl FailoverSrc {
                 registered.remove(&input);
             }
         }
-        self.outputs().forget(input);
         let _ = self.obj().remove(&source.bin);
-        self.update_slates();
     }
 
     pub(super) fn source_of(&self, object: &gst::Object) -> Option<(InputId, u64)> {
@@ -96,7 +94,12 @@ impl FailoverSrc {
         let Some((kind, index)) = place_of(pad) else {
             return;
         };
-        match self.lead(input, pad, kind, index) {
+        if let Err(text) = self.check_playable(pad) {
+            gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
+            self.give_up(input, number, text);
+            return;
+        }
+        match self.lead(input, number, pad, kind, index) {
             Ok(Some(ghost)) => {
                 gst::info!(CAT, imp = self, "new output {}", ghost.name());
                 let _ = self.obj().add_pad(&ghost);
@@ -111,6 +114,7 @@ impl FailoverSrc {
     fn lead(
         &self,
         input: InputId,
+        number: u64,
         pad: &gst::Pad,
         kind: Kind,
         index: usize,
@@ -135,10 +139,18 @@ impl FailoverSrc {
         }
         pad.link(&sink)
             .map_err(|error| gst::glib::bool_error!("{} does not link: {error}", pad.name()))?;
-        if let Some(output) = outputs.find(kind, index) {
-            output.fed_by.insert(input);
-        }
+        outputs.fed(kind, index, input, number);
         Ok(ghost)
+    }
+
+    /// What has no decoder here is a failure of its input, told in clear words.
+    fn check_playable(&self, pad: &gst::Pad) -> Result<(), String> {
+        match pad.current_caps() {
+            Some(caps) if self.settings().output == super::Output::Decoded => {
+                super::decode::can_decode(&caps)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn detach(&self, input: InputId, number: u64, pad: &gst::Pad) {
@@ -148,9 +160,7 @@ impl FailoverSrc {
         let Some((kind, index)) = place_of(pad) else {
             return;
         };
-        if let Some(output) = self.outputs().find(kind, index) {
-            output.fed_by.remove(&input);
-        }
+        self.outputs().lost(kind, index, input);
         self.update_slates();
     }
 

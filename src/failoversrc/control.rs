@@ -179,12 +179,10 @@ impl Owner {
                 attempt,
                 text,
             } => {
-                let Some((index, _)) = self.present(input, attempt) else {
-                    return;
-                };
-                self.log(index, &text);
-                shell.note_failure(input, &text);
-                self.give_up(index, now);
+                if let Some(index) = self.present(input, attempt) {
+                    shell.note_failure(input, &text);
+                    self.give_up(index, now);
+                }
             }
             Order::Describe(id, description) => {
                 if let Some(index) = self.index(id) {
@@ -364,10 +362,11 @@ impl Owner {
         }
     }
 
-    fn present(&self, input: InputId, attempt: u64) -> Option<(usize, &Attempt)> {
+    /// Where the input stands, if this is its present attempt.
+    fn present(&self, input: InputId, attempt: u64) -> Option<usize> {
         let index = self.index(input)?;
         let present = self.inputs.get(index)?.attempt.as_ref()?;
-        (present.number == attempt).then_some((index, present))
+        (present.number == attempt).then_some(index)
     }
 
     fn index(&self, id: InputId) -> Option<usize> {

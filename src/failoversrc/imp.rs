@@ -288,7 +288,9 @@ impl FailoverSrc {
                 self.down.store(true, SeqCst);
                 self.provide_slates();
             }
-            SwitchEvent::SomethingUp => self.down.store(false, SeqCst),
+            SwitchEvent::SomethingUp if self.switch().imp().is_switching() => (),
+            // Until the cut the slate stays.
+            SwitchEvent::SomethingUp | SwitchEvent::Switched(_) => self.down.store(false, SeqCst),
             _ => (),
         }
         self.update_slates();
@@ -368,6 +370,17 @@ impl FailoverSrc {
         format!("{text} ({})", code.message())
     }
 
+    /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
+    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String) {
+        self.note_failure(input, &text);
+        self.switch().imp().failed(input, crate::policy::Cause::Error);
+        self.order(Order::Failed {
+            input,
+            attempt,
+            text,
+        });
+    }
+
     /// A source's message: its errors are its input's, and nobody else's business.
     fn source_message(&self, input: InputId, attempt: u64, message: &gst::Message) {
         let Some(description) = self.description(input, attempt) else {
@@ -378,13 +391,8 @@ impl FailoverSrc {
                 let source = message.src().map(|src| src.name().to_string());
                 let text = Self::error_name(&source.unwrap_or_default(), error);
                 let text = description.redact(&text);
-                self.note_failure(input, &text);
-                self.switch().imp().failed(input, crate::policy::Cause::Error);
-                self.order(Order::Failed {
-                    input,
-                    attempt,
-                    text,
-                });
+                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+                self.give_up(input, attempt, text);
             }
             gst::MessageView::Warning(warning) => {
                 let text = description.redact(&warning.error().to_string());

@@ -9,7 +9,7 @@ use crate::policy::{InputId, StreamId};
 use crate::sources::Kind;
 use crate::switch::FailoverSwitch;
 use gst::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// What an output may hold up: a stream of 100 Mbit/s for some seconds, or some raw pictures.
 const QUEUE_BYTES: u32 = 96 << 20;
@@ -22,8 +22,8 @@ pub(super) struct Output {
     pub(super) number: usize,
     pub(super) stream: StreamId,
     pub(super) slate: Option<Slate>,
-    /// The inputs that feed it at present.
-    pub(super) fed_by: BTreeSet<InputId>,
+    /// The inputs that feed it, each with the attempt that last did.
+    fed_by: BTreeMap<InputId, u64>,
 }
 
 /// All outputs.
@@ -41,7 +41,7 @@ pub(super) struct Plan {
 }
 
 impl Outputs {
-    pub(super) fn find(&mut self, kind: Kind, number: usize) -> Option<&mut Output> {
+    fn find(&mut self, kind: Kind, number: usize) -> Option<&mut Output> {
         self.all
             .iter_mut()
             .find(|output| output.kind == kind && output.number == number)
@@ -49,10 +49,6 @@ impl Outputs {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Output> {
         self.all.iter()
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Output> {
-        self.all.iter_mut()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -114,14 +110,27 @@ impl Outputs {
             number,
             stream,
             slate,
-            fed_by: BTreeSet::new(),
+            fed_by: BTreeMap::new(),
         });
         Ok((stream, Some(ghost)))
     }
 
-    /// An input's source is gone: it feeds nothing.
-    pub(super) fn forget(&mut self, input: InputId) {
+    /// An input feeds this output from now on. What an earlier attempt fed is forgotten only now:
+    /// while nothing new comes, its last picture stands.
+    pub(super) fn fed(&mut self, kind: Kind, number: usize, input: InputId, attempt: u64) {
         for output in &mut self.all {
+            if output.fed_by.get(&input).is_some_and(|earlier| *earlier < attempt) {
+                output.fed_by.remove(&input);
+            }
+        }
+        if let Some(output) = self.find(kind, number) {
+            output.fed_by.insert(input, attempt);
+        }
+    }
+
+    /// A stream of an input has vanished while its source goes on.
+    pub(super) fn lost(&mut self, kind: Kind, number: usize, input: InputId) {
+        if let Some(output) = self.find(kind, number) {
             output.fed_by.remove(&input);
         }
     }
@@ -129,7 +138,7 @@ impl Outputs {
     /// Slates are wanted where nothing is on air, or where the input on air has no such stream.
     pub(super) fn wanted_slates(&self, down: bool, on_air: Option<InputId>) -> Vec<(Slate, bool)> {
         let wanted = |output: &Output| {
-            down || on_air.is_some_and(|input| !output.fed_by.contains(&input))
+            down || on_air.is_some_and(|input| !output.fed_by.contains_key(&input))
         };
         let slates = self.all.iter().filter_map(|o| Some((o.slate.clone()?, wanted(o))));
         slates.collect()

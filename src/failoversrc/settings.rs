@@ -60,7 +60,6 @@ impl Default for Settings {
 pub(super) struct Resolved {
     pub(super) inputs: Vec<Description>,
     pub(super) standby: Standby,
-    pub(super) output: Output,
 }
 
 /// A configuration that can never work, in words for whoever wrote it.
@@ -98,7 +97,6 @@ impl Settings {
         Ok(Resolved {
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
             standby: self.standby,
-            output: self.output,
         })
     }
 

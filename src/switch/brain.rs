@@ -384,6 +384,11 @@ impl FailoverSwitch {
         self.state().switches
     }
 
+    /// A switch is decided and its cut not made yet.
+    pub(crate) fn is_switching(&self) -> bool {
+        self.state().pending.is_some()
+    }
+
     pub(crate) fn on_air(&self) -> Option<InputId> {
         self.state().on_air
     }

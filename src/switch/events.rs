@@ -61,6 +61,7 @@ impl FailoverSwitch {
             if let Some(sink) = state.sink_mut(place.input, place.stream) {
                 sink.segment = None;
                 sink.standby.clear();
+                sink.begun = false;
                 sink.open = false;
                 sink.eos = false;
                 sink.announce = true;
@@ -89,6 +90,7 @@ impl FailoverSwitch {
                 return false;
             };
             sink.announce = true;
+            sink.begun = false;
             sink.open = false;
             sink.standby.clear();
             std::mem::take(&mut sink.eos)

@@ -159,6 +159,9 @@ impl State {
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return Step::Kept;
         };
+        if !sink.begins_with(sent) {
+            return Step::Kept;
+        }
         let times = sink.times(sent, now);
         sink.stamp = Some(now);
         let announce = std::mem::take(&mut sink.announce);

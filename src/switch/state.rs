@@ -50,6 +50,8 @@ pub(super) struct Sink {
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
     pub(super) announce: bool,
+    /// Something useful has come.
+    pub(super) begun: bool,
     /// On air and past its first buffer.
     pub(super) open: bool,
     /// On air, but nothing before this (output time) is sent.
@@ -314,6 +316,7 @@ impl Input {
             sink.standby.clear();
             sink.eos = false;
             sink.stamp = None;
+            sink.begun = false;
             sink.announce = true;
             sink.open = false;
         }
@@ -341,12 +344,21 @@ impl Sink {
             standby: Standby::default(),
             stamp: None,
             announce: true,
+            begun: false,
             open: false,
             floor: i64::MIN,
             eos: false,
             upstream: None,
             buffers: 0,
         }
+    }
+
+    /// Encoded video begins with its first key frame: what comes before it is of no use, and the
+    /// silence until then is no stall.
+    pub(super) fn begins_with(&mut self, buffer: &gst::BufferRef) -> bool {
+        let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        self.begun |= key || self.coding != Coding::Delta;
+        self.begun
     }
 
     pub(super) fn is_fed(&self) -> bool {

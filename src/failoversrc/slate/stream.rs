@@ -247,6 +247,16 @@ impl Slate {
     }
 
     pub(super) fn src_query(&self, query: &mut gst::QueryRef) -> bool {
+        if let gst::QueryViewMut::Caps(query) = query.view_mut() {
+            // Known before anything flows: so that a picture is never linked to a sound.
+            let caps = self.raw_caps();
+            let caps = match query.filter() {
+                Some(filter) => filter.intersect_with_mode(&caps, gst::CapsIntersectMode::First),
+                None => caps,
+            };
+            query.set_result(&caps);
+            return true;
+        }
         let answered = gst::Pad::query_default(&self.src, Some(&*self.obj()), query);
         let gst::QueryViewMut::Latency(query) = query.view_mut() else {
             return answered;
@@ -258,6 +268,16 @@ impl Slate {
         }
         query.set(true, min, max.filter(|_| answered));
         true
+    }
+}
+
+impl Slate {
+    fn raw_caps(&self) -> gst::Caps {
+        let name = match self.state().kind {
+            Kind::Audio => "audio/x-raw",
+            Kind::Video => "video/x-raw",
+        };
+        gst::Caps::builder(name).any_features().build()
     }
 }
 
