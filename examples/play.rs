@@ -175,8 +175,7 @@ impl Player {
                 if input as usize >= self.inputs.len() {
                     self.say(&format!("there is no input {input}"));
                 } else if restarting {
-                    self.source
-                        .emit_by_name::<()>("restart-input", &[&(input as u32)]);
+                    self.source.emit_by_name::<()>("restart-input", &[&input]);
                 } else {
                     self.source.set_property("force-input", input);
                 }

@@ -7,6 +7,8 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 
+use gst::prelude::*;
+
 use crate::lab::{Picture, Publisher, Server};
 use crate::report::{self, Outcome, Switched};
 use crate::viewer::{Seen, Viewer};
@@ -22,6 +24,8 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     act: fn(&mut Publisher, &mut Publisher) -> io::Result<()>,
     pub(crate) expected: Seen,
+    /// From one live picture to another: there must be a switch report, and black has no place.
+    live: bool,
     within: Duration,
 }
 
@@ -33,24 +37,28 @@ pub(crate) const SCRIPT: &[Step] = &[
             Ok(())
         },
         expected: Seen::Backup,
+        live: true,
         within: Duration::from_secs(5),
     },
     Step {
         what: "start the primary again",
         act: |primary, _| primary.restart(),
         expected: Seen::Primary,
+        live: true,
         within: Duration::from_secs(20),
     },
     Step {
         what: "freeze the primary (SIGSTOP)",
         act: |primary, _| primary.freeze(),
         expected: Seen::Backup,
+        live: true,
         within: Duration::from_secs(5),
     },
     Step {
         what: "thaw the primary (SIGCONT)",
         act: |primary, _| primary.thaw(),
         expected: Seen::Primary,
+        live: true,
         within: Duration::from_secs(25),
     },
     Step {
@@ -61,12 +69,14 @@ pub(crate) const SCRIPT: &[Step] = &[
             Ok(())
         },
         expected: Seen::Slate,
+        live: false,
         within: Duration::from_secs(10),
     },
     Step {
         what: "start the backup again",
         act: |_, backup| backup.restart(),
         expected: Seen::Backup,
+        live: false,
         within: Duration::from_secs(20),
     },
 ];
@@ -75,6 +85,7 @@ pub(crate) const SCRIPT: &[Step] = &[
 pub(crate) struct Stage {
     // In this order they go: the viewer first, so that it does not complain of the rest.
     viewer: Viewer,
+    source: gst::Element,
     primary: Publisher,
     backup: Publisher,
     _server: Server,
@@ -116,6 +127,7 @@ impl Stage {
         let viewer = Viewer::play(&source, args.window)?;
         let stage = Self {
             viewer,
+            source,
             primary,
             backup,
             _server: server,
@@ -146,11 +158,22 @@ impl Stage {
         self.watch(AFTERMATH, &mut switches)?;
 
         let (picture, sound) = self.viewer.first(step.expected, acted);
-        let still = self.viewer.longest_still(acted - FRAME, Instant::now());
         let cut = picture.unwrap_or(acted);
+        let still = self
+            .viewer
+            .longest_still(acted - FRAME, Instant::now(), !step.live);
+        let status = self.status();
+        let told =
+            status == report::status_of(step.expected) && (!step.live || !switches.is_empty());
         let outcome = Outcome {
             step,
+            told,
             still: still.saturating_sub(FRAME),
+            black: if step.live {
+                self.viewer.black(acted, cut)
+            } else {
+                Duration::ZERO
+            },
             took: came.map(|came| came - acted),
             sound_after_picture: sound.zip(picture).map(|(sound, picture)| {
                 sound.saturating_duration_since(picture).as_secs_f64()
@@ -215,6 +238,13 @@ impl Stage {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The element's own word for what it sends.
+    fn status(&self) -> String {
+        let value = self.source.property_value("status");
+        let status = gst::glib::EnumValue::from_value(&value);
+        status.map_or_else(String::new, |(_, status)| status.nick().to_owned())
     }
 
     fn tell(&self, who: &str, what: &str) {

@@ -132,16 +132,23 @@ impl Viewer {
         })
     }
 
-    /// The longest time that one picture stood still between two moments. Black has nothing in it
-    /// that could move, so each of its frames counts.
-    pub(crate) fn longest_still(&self, from: Instant, to: Instant) -> Duration {
+    /// The longest time without a new picture between two moments. Nothing moves in black: where it
+    /// is as it should be, each of its frames counts as new, elsewhere none does.
+    pub(crate) fn longest_still(
+        &self,
+        from: Instant,
+        to: Instant,
+        black_is_fine: bool,
+    ) -> Duration {
         self.with(|memory| {
             let mut moved = from;
             let mut longest = Duration::ZERO;
             let mut last: Option<&Shot> = None;
             for shot in memory.shots.iter().take_while(|shot| shot.at <= to) {
-                let still =
-                    shot.seen != Seen::Slate && last.is_some_and(|last| last.rgb == shot.rgb);
+                let still = match shot.seen {
+                    Seen::Slate => !black_is_fine,
+                    _ => last.is_some_and(|last| last.rgb == shot.rgb),
+                };
                 last = Some(shot);
                 if still {
                     continue;
@@ -153,6 +160,18 @@ impl Viewer {
                 moved = shot.at;
             }
             longest.max(to.saturating_duration_since(moved))
+        })
+    }
+
+    /// How long the screen was black between two moments.
+    pub(crate) fn black(&self, from: Instant, to: Instant) -> Duration {
+        self.with(|memory| {
+            let ends = memory.shots.iter().skip(1).map(|next| next.at);
+            let shown = memory.shots.iter().zip(ends);
+            shown
+                .filter(|(shot, _)| shot.seen == Seen::Slate)
+                .map(|(shot, end)| end.min(to).saturating_duration_since(shot.at.max(from)))
+                .sum()
         })
     }
 

@@ -53,11 +53,13 @@ impl FailoverSwitch {
             self.ask_latency(pad, place);
         }
         let mut buffer = Some(buffer);
+        let mut enter = false;
         loop {
             if shell.flushing.load(Relaxed) {
                 return Err(gst::FlowError::Flushing);
             }
-            let lane = shell.on_air.load(Relaxed).then(|| place.lane.enter());
+            enter |= shell.on_air.load(Relaxed);
+            let lane = enter.then(|| place.lane.enter());
             let mut outbox = Outbox::default();
             let step = {
                 let mut state = self.state();
@@ -68,7 +70,7 @@ impl FailoverSwitch {
             gst::trace!(CAT, obj = pad, "{step:?}");
             match step {
                 Step::Kept => return Ok(gst::FlowSuccess::Ok),
-                Step::Enter => (),
+                Step::Enter => enter = true,
                 Step::Send(parcel) => return self.send(pad, place, parcel),
                 Step::Wait(due) => {
                     drop(lane);
@@ -443,6 +445,7 @@ impl State {
         }
         sink.open = true;
         sink.floor = i64::MIN;
+        sink.pad.imp().on_air.store(true, Relaxed);
         let taken = sink.standby.take_from(first);
         let mut parcel = Parcel::default();
         for Piece {
