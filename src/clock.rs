@@ -194,12 +194,7 @@ impl Wait {
 impl Alarm {
     /// Arms the wake-up unless one that comes no later is armed already: an early wake-up is
     /// harmless, it looks and arms again.
-    pub(crate) fn set(
-        &self,
-        time: &RunningTime,
-        at: Moment,
-        ring: impl FnOnce() + Send + 'static,
-    ) {
+    pub(crate) fn set(&self, time: &RunningTime, at: Moment, ring: impl FnOnce() + Send + 'static) {
         let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
             return;
@@ -210,13 +205,14 @@ impl Alarm {
         if let Some((_, old)) = armed.take() {
             old.unschedule();
         }
-        if id.wait_async(move |_, time, _| {
-            // An unscheduled id comes with no time.
-            if time.is_some() {
-                ring();
-            }
-        })
-        .is_ok()
+        if id
+            .wait_async(move |_, time, _| {
+                // An unscheduled id comes with no time.
+                if time.is_some() {
+                    ring();
+                }
+            })
+            .is_ok()
         {
             *armed = Some((at, id));
         }
@@ -231,11 +227,7 @@ impl Alarm {
     }
 
     pub(crate) fn clear(&self) {
-        let armed = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((_, id)) = armed {
             id.unschedule();
         }

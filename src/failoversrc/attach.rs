@@ -73,7 +73,9 @@ impl FailoverSrc {
         let registered = self.registered();
         registered
             .iter()
-            .find(|(_, r)| object == r.bin.upcast_ref::<gst::Object>() || object.has_as_ancestor(&r.bin))
+            .find(|(_, r)| {
+                object == r.bin.upcast_ref::<gst::Object>() || object.has_as_ancestor(&r.bin)
+            })
             .map(|(input, r)| (*input, r.number))
     }
 
@@ -84,7 +86,9 @@ impl FailoverSrc {
     }
 
     fn is_present(&self, input: InputId, number: u64) -> bool {
-        self.registered().get(&input).is_some_and(|r| r.number == number)
+        self.registered()
+            .get(&input)
+            .is_some_and(|r| r.number == number)
     }
 
     fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {

@@ -6,11 +6,11 @@
 use super::imp::FailoverSrc;
 use super::input::{Do, Life};
 use super::settings::Resolved;
+use super::start::{start, time_base};
 use super::{CAT, Standby};
 use crate::clock::Stopwatch;
 use crate::policy::{Cause, HealthKind, InputId, Moment, Retry, Span};
-use crate::sources::{Description, Source, Timestamps};
-use crate::switch::timeline::TimeBase;
+use crate::sources::{Description, Source};
 use crate::switch::SwitchEvent;
 use gst::glib;
 use gst::prelude::*;
@@ -127,7 +127,11 @@ impl Owner {
         }
         loop {
             self.keep_deadlines();
-            let next = self.inputs.iter().filter_map(|input| input.life.due()).min();
+            let next = self
+                .inputs
+                .iter()
+                .filter_map(|input| input.life.due())
+                .min();
             let order = match next {
                 Some(due) => {
                     let rest = std::time::Duration::from_nanos((due - self.now()).nanos());
@@ -154,7 +158,10 @@ impl Owner {
     fn keep_deadlines(&mut self) {
         for index in 0..self.inputs.len() {
             let now = self.now();
-            let due = self.inputs.get_mut(index).and_then(|input| input.life.wake(now));
+            let due = self
+                .inputs
+                .get_mut(index)
+                .and_then(|input| input.life.wake(now));
             match due {
                 Some(Do::Begin) => self.begin(index),
                 Some(Do::Replace) => {
@@ -218,11 +225,11 @@ impl Owner {
                 }
             }
             SwitchEvent::Stop(id) => {
-                if let Some(index) = self.index(*id) {
-                    if self.inputs.get_mut(index).is_some_and(|i| i.life.unwant()) {
-                        self.log(index, "not needed any more");
-                        self.end(index);
-                    }
+                if let Some(index) = self.index(*id)
+                    && self.inputs.get_mut(index).is_some_and(|i| i.life.unwant())
+                {
+                    self.log(index, "not needed any more");
+                    self.end(index);
                 }
             }
             SwitchEvent::Switched(_) | SwitchEvent::EverythingDown | SwitchEvent::SomethingUp => (),
@@ -253,7 +260,11 @@ impl Owner {
     }
 
     fn give_up(&mut self, index: usize, now: Moment) {
-        if self.inputs.get_mut(index).is_some_and(|i| i.life.failed(now)) {
+        if self
+            .inputs
+            .get_mut(index)
+            .is_some_and(|i| i.life.failed(now))
+        {
             self.end(index);
         }
     }
@@ -269,14 +280,21 @@ impl Owner {
             shell.end_of_all();
             return;
         }
-        let endless = self.inputs.iter().any(|i| !i.life.is_ended() && shell.is_live(i.id));
+        let endless = self
+            .inputs
+            .iter()
+            .any(|i| !i.life.is_ended() && shell.is_live(i.id));
         if endless && let Some(input) = self.inputs.get_mut(index) {
             input.life.play_again(now);
         }
     }
 
     fn restart(&mut self, index: usize, now: Moment) {
-        if self.inputs.get_mut(index).is_some_and(|i| i.life.restart(now)) {
+        if self
+            .inputs
+            .get_mut(index)
+            .is_some_and(|i| i.life.restart(now))
+        {
             self.end(index);
         }
     }
@@ -346,7 +364,12 @@ impl Owner {
         };
         let thread = std::thread::Builder::new().name(format!("failoversrc:stop-{}", id.0));
         if let (Err(error), Some(element)) = (thread.spawn(stop), element) {
-            gst::error!(CAT, obj = element, "input {}: no thread to stop in: {error}", id.0);
+            gst::error!(
+                CAT,
+                obj = element,
+                "input {}: no thread to stop in: {error}",
+                id.0
+            );
         }
     }
 
@@ -375,52 +398,13 @@ impl Owner {
 
     fn log(&self, index: usize, text: &str) {
         if let (Some(element), Some(input)) = (self.element.upgrade(), self.inputs.get(index)) {
-            gst::info!(CAT, obj = element, "input {} ({}): {text}", input.id.0, input.life.name());
+            gst::info!(
+                CAT,
+                obj = element,
+                "input {} ({}): {text}",
+                input.id.0,
+                input.life.name()
+            );
         }
     }
-}
-
-/// Starts a source, or leads it to the state that its element has, in a thread of its own.
-fn start(element: &super::FailoverSrc, source: &Source, input: InputId, attempt: u64) {
-    let bin = source.bin.clone();
-    let state = match element.imp().is_playing() {
-        true => gst::State::Playing,
-        false => gst::State::Paused,
-    };
-    if let Some(clock) = element.clock() {
-        let _ = bin.set_clock(Some(&clock));
-    }
-    bin.set_base_time(element.base_time().unwrap_or_default());
-    bin.set_start_time(gst::ClockTime::NONE);
-    let orders = element.imp().orders();
-    let run = move || {
-        if bin.set_state(state).is_err()
-            && let Some(orders) = orders
-        {
-            let text = "it could not be started".to_owned();
-            let _ = orders.send(Order::Failed {
-                input,
-                attempt,
-                text,
-            });
-        }
-    };
-    let thread = std::thread::Builder::new().name(format!("failoversrc:start-{}", input.0));
-    if let Err(error) = thread.spawn(run) {
-        gst::error!(CAT, obj = element, "input {}: no thread to start in: {error}", input.0);
-    }
-}
-
-/// How the timestamps of a source are placed. RTMP comes in real time whatever its element says.
-fn time_base(source: &Source) -> (TimeBase, Option<bool>) {
-    let base = match source.timestamps {
-        Timestamps::Own => TimeBase::Sender,
-        Timestamps::Running => TimeBase::Guess,
-    };
-    let is_rtmp = |element: &gst::Element| {
-        element.factory().is_some_and(|factory| factory.name().starts_with("rtmp"))
-    };
-    let inside = source.bin.iterate_recurse().into_iter().flatten();
-    let rtmp = inside.into_iter().any(|element| is_rtmp(&element));
-    (base, rtmp.then_some(true))
 }

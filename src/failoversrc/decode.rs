@@ -14,7 +14,6 @@ mod imp;
 mod tests;
 
 use gst::glib;
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 pub(crate) use choose::can_decode;
@@ -29,6 +28,7 @@ impl Decode {
         glib::Object::builder().property("name", name).build()
     }
 
+    #[cfg(test)]
     /// The next buffer finds a new decoder. From any thread; returns at once.
     pub(crate) fn reset(&self) {
         self.imp().request_reset();
@@ -37,10 +37,5 @@ impl Decode {
     /// How many decoders have failed so far.
     pub(crate) fn failures(&self) -> u64 {
         self.imp().failures()
-    }
-
-    /// Whether the message came from this stage.
-    pub(crate) fn owns(&self, message: &gst::MessageRef) -> bool {
-        message.src().is_some_and(|src| src.has_as_ancestor(self))
     }
 }

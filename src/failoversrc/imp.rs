@@ -2,7 +2,7 @@
 //! The GObject shell of `failoversrc`: properties, states, messages of its children.
 
 use super::control::{Control, Order};
-use super::output::{Outputs, mode};
+use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
 use crate::policy::{InputId, Standby as Keep};
@@ -88,7 +88,7 @@ pub struct FailoverSrc {
     pub(super) attempts: Mutex<BTreeMap<InputId, Registered>>,
     pub(super) outputs: Mutex<Outputs>,
     failures: Mutex<BTreeMap<InputId, String>>,
-    stopping: Arc<()>,
+    pub(super) stopping: Arc<()>,
     playing: AtomicBool,
     down: AtomicBool,
 }
@@ -104,14 +104,19 @@ impl FailoverSrc {
 
     /// There from the construction on.
     pub(super) fn switch(&self) -> &FailoverSwitch {
-        self.switch.get_or_init(|| glib::Object::builder().property("name", "switch").build())
+        self.switch
+            .get_or_init(|| glib::Object::builder().property("name", "switch").build())
     }
 
     pub(super) fn orders(&self) -> Option<Sender<Order>> {
         lock(&self.orders).clone()
     }
 
-    fn order(&self, order: Order) {
+    pub(super) fn lock_settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+
+    pub(super) fn order(&self, order: Order) {
         if let Some(orders) = self.orders() {
             let _ = orders.send(order);
         }
@@ -159,111 +164,14 @@ impl FailoverSrc {
     }
 
     fn active_input(&self) -> i32 {
-        self.switch().imp().on_air().map_or(-1, crate::switch::number)
+        self.switch()
+            .imp()
+            .on_air()
+            .map_or(-1, crate::switch::number)
     }
 
     fn switches(&self) -> u64 {
         self.switch().imp().switches()
-    }
-
-    fn stats(&self) -> gst::Structure {
-        let mut stats = self.switch().property::<gst::Structure>("stats");
-        let filled: u64 = self
-            .outputs()
-            .iter()
-            .filter_map(|output| output.slate.as_ref())
-            .map(super::slate::Slate::filled)
-            .sum();
-        let stopping = Arc::strong_count(&self.stopping).saturating_sub(1);
-        stats.set("num-slate-buffers", filled);
-        stats.set("num-sources-stopping", u32::try_from(stopping).unwrap_or(u32::MAX));
-        stats
-    }
-
-    fn set_timeout(&self, value: u64) {
-        lock(&self.settings).timeout = value;
-        self.switch().set_property("timeout", value);
-    }
-
-    fn set_startup_timeout(&self, value: u64) {
-        lock(&self.settings).startup_timeout = value;
-        self.switch().set_property("startup-timeout", value);
-    }
-
-    fn set_recovery_time(&self, value: u64) {
-        lock(&self.settings).recovery_time = value;
-        self.switch().set_property("recovery-time", value);
-    }
-
-    fn set_switch_back(&self, value: SwitchBack) {
-        lock(&self.settings).switch_back = value;
-        self.switch().set_property("switch-back", value);
-    }
-
-    fn set_latency(&self, value: u64) {
-        lock(&self.settings).latency = value;
-        self.switch().set_property("latency", value);
-    }
-
-    fn set_slate(&self, value: Slate) {
-        lock(&self.settings).slate = value;
-        for output in self.outputs().iter() {
-            if let Some(slate) = &output.slate {
-                slate.set_mode(mode(value));
-            }
-        }
-    }
-
-    fn set_force_input(&self, value: i32) {
-        lock(&self.settings).force_input = value;
-        self.switch().imp().hold(u32::try_from(value).ok().map(InputId));
-    }
-
-    fn set_primary_uri(&self, uri: Option<String>) {
-        lock(&self.settings).primary_uri = uri.clone();
-        self.describe(InputId(0), uri);
-    }
-
-    fn set_backup_uri(&self, uri: Option<String>) {
-        lock(&self.settings).backup_uri = uri.clone();
-        self.describe(InputId(1), uri);
-    }
-
-    /// A new URI for a running input; one that can never work is refused and changes nothing.
-    fn describe(&self, input: InputId, uri: Option<String>) {
-        let (Some(uri), true) = (uri, self.has_control()) else {
-            return;
-        };
-        let description = crate::sources::Description::Uri(uri);
-        match description.check() {
-            Ok(()) => self.order(Order::Describe(input, description)),
-            Err(error) => gst::warning!(CAT, imp = self, "input {} stays as it is: {error}", input.0),
-        }
-    }
-
-    fn set_uri_property(&self, uri: Option<String>) {
-        let Some(uri) = uri else {
-            lock(&self.settings).uri = None;
-            return;
-        };
-        if let Err(error) = self.apply_uri(&uri) {
-            gst::warning!(CAT, imp = self, "uri is not used: {error}");
-        }
-    }
-
-    fn apply_uri(&self, uri: &str) -> Result<(), String> {
-        let settings = {
-            let mut settings = lock(&self.settings);
-            settings.apply_uri(uri)?;
-            settings.clone()
-        };
-        let switch = self.switch();
-        switch.set_property("timeout", settings.timeout);
-        switch.set_property("startup-timeout", settings.startup_timeout);
-        switch.set_property("recovery-time", settings.recovery_time);
-        switch.set_property("switch-back", settings.switch_back);
-        switch.set_property("latency", settings.latency);
-        Ok(())
     }
 
     pub(super) fn restart_input(&self, input: i32) {
@@ -337,7 +245,11 @@ impl FailoverSrc {
         let settings = self.settings();
         let resolved = settings.resolve().map_err(|_| gst::StateChangeError)?;
         let Some(control) = Control::start(&self.obj(), &resolved) else {
-            gst::element_imp_error!(self, gst::ResourceError::Failed, ["the system has no thread to give"]);
+            gst::element_imp_error!(
+                self,
+                gst::ResourceError::Failed,
+                ["the system has no thread to give"]
+            );
             return Err(gst::StateChangeError);
         };
         *lock(&self.orders) = Some(control.sender());
@@ -363,43 +275,6 @@ impl FailoverSrc {
         self.down.store(false, SeqCst);
         self.failures().clear();
         self.update_status();
-    }
-
-    fn error_name(text: &str, message: &gst::message::Error) -> String {
-        let code = message.error();
-        format!("{text} ({})", code.message())
-    }
-
-    /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
-    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String) {
-        self.note_failure(input, &text);
-        self.switch().imp().failed(input, crate::policy::Cause::Error);
-        self.order(Order::Failed {
-            input,
-            attempt,
-            text,
-        });
-    }
-
-    /// A source's message: its errors are its input's, and nobody else's business.
-    fn source_message(&self, input: InputId, attempt: u64, message: &gst::Message) {
-        let Some(description) = self.description(input, attempt) else {
-            return;
-        };
-        match message.view() {
-            gst::MessageView::Error(error) => {
-                let source = message.src().map(|src| src.name().to_string());
-                let text = Self::error_name(&source.unwrap_or_default(), error);
-                let text = description.redact(&text);
-                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
-                self.give_up(input, attempt, text);
-            }
-            gst::MessageView::Warning(warning) => {
-                let text = description.redact(&warning.error().to_string());
-                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
-            }
-            _ => (),
-        }
     }
 }
 
@@ -500,7 +375,10 @@ impl ElementImpl for FailoverSrc {
                     &gst::Caps::new_any(),
                 )
             };
-            [template("video_%u"), template("audio_%u")].into_iter().flatten().collect()
+            [template("video_%u"), template("audio_%u")]
+                .into_iter()
+                .flatten()
+                .collect()
         });
         TEMPLATES.as_ref()
     }

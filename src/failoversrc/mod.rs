@@ -7,9 +7,12 @@ mod control;
 pub(crate) mod decode;
 mod imp;
 mod input;
+mod messages;
 mod output;
+mod properties;
 mod settings;
 pub(crate) mod slate;
+mod start;
 mod tell;
 
 use gst::glib;
@@ -55,7 +58,10 @@ pub enum Standby {
     #[enum_value(name = "Connected and parsed, not decoded", nick = "hot")]
     Hot = 0,
     /// Not started until the input before it has failed.
-    #[enum_value(name = "Not started until the input before it has failed", nick = "cold")]
+    #[enum_value(
+        name = "Not started until the input before it has failed",
+        nick = "cold"
+    )]
     Cold = 1,
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Output {
     pub(super) number: usize,
     pub(super) stream: StreamId,
     pub(super) slate: Option<Slate>,
+    pub(super) decode: Option<Decode>,
     /// The inputs that feed it, each with the attempt that last did.
     fed_by: BTreeMap<InputId, u64>,
 }
@@ -87,10 +88,11 @@ impl Outputs {
             };
             Slate::new(kind, mode(plan.fill), &format!("{}/{name}", plan.id))
         });
-        if let Some(slate) = &slate {
-            chain.push(Decode::new(&format!("{name}-decode")).upcast());
-            chain.push(slate.clone().upcast());
-        }
+        let decode = slate
+            .is_some()
+            .then(|| Decode::new(&format!("{name}-decode")));
+        chain.extend(decode.clone().map(Cast::upcast));
+        chain.extend(slate.clone().map(Cast::upcast));
         bin.add_many(&chain)?;
         gst::Element::link_many(&chain)?;
         for element in chain.iter().rev() {
@@ -110,6 +112,7 @@ impl Outputs {
             number,
             stream,
             slate,
+            decode,
             fed_by: BTreeMap::new(),
         });
         Ok((stream, Some(ghost)))
@@ -119,7 +122,11 @@ impl Outputs {
     /// while nothing new comes, its last picture stands.
     pub(super) fn fed(&mut self, kind: Kind, number: usize, input: InputId, attempt: u64) {
         for output in &mut self.all {
-            if output.fed_by.get(&input).is_some_and(|earlier| *earlier < attempt) {
+            if output
+                .fed_by
+                .get(&input)
+                .is_some_and(|earlier| *earlier < attempt)
+            {
                 output.fed_by.remove(&input);
             }
         }
@@ -140,7 +147,10 @@ impl Outputs {
         let wanted = |output: &Output| {
             down || on_air.is_some_and(|input| !output.fed_by.contains_key(&input))
         };
-        let slates = self.all.iter().filter_map(|o| Some((o.slate.clone()?, wanted(o))));
+        let slates = self
+            .all
+            .iter()
+            .filter_map(|o| Some((o.slate.clone()?, wanted(o))));
         slates.collect()
     }
 }

@@ -89,7 +89,8 @@ impl Settings {
         inputs.extend(backup.map(|input| named("backup".to_owned(), input)));
         let further = self.backup_uris.iter().enumerate();
         inputs.extend(
-            further.map(|(i, uri)| named(format!("backup-uris[{i}]"), Description::Uri(uri.clone()))),
+            further
+                .map(|(i, uri)| named(format!("backup-uris[{i}]"), Description::Uri(uri.clone()))),
         );
         for (name, input) in &inputs {
             input.check().map_err(|error| format!("{name}: {error}"))?;
@@ -138,7 +139,8 @@ impl Settings {
 
     fn apply_field(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
         let time = || {
-            let message = format!("{key} of a failover: URI is a number of nanoseconds, not '{value}'");
+            let message =
+                format!("{key} of a failover: URI is a number of nanoseconds, not '{value}'");
             value.parse::<u64>().map_err(|_| message)
         };
         match key {

@@ -73,7 +73,9 @@ impl FailoverSrc {
 
     /// The last words of an input's source, without its secrets; told with its next change of state.
     pub(super) fn note_failure(&self, input: InputId, text: &str) {
-        self.failures().insert(input, text.to_owned());
+        // The first words count: what follows an error is its consequence.
+        let mut failures = self.failures();
+        failures.entry(input).or_insert_with(|| text.to_owned());
     }
 
     fn last_failure(&self, input: InputId) -> Option<String> {
@@ -83,11 +85,7 @@ impl FailoverSrc {
 
 pub(super) fn signals() -> &'static [glib::subclass::Signal] {
     static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
-        let action = |name: &str| {
-            glib::subclass::Signal::builder(name)
-                .run_last()
-                .action()
-        };
+        let action = |name: &str| glib::subclass::Signal::builder(name).run_last().action();
         let input_of = |args: &[glib::Value]| {
             let element = args.first()?.get::<super::FailoverSrc>().ok()?;
             let input = args.get(1)?.get::<i32>().ok()?;

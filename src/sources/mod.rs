@@ -22,7 +22,7 @@ use std::sync::LazyLock;
 
 use gst::prelude::*;
 
-pub(crate) use parse::{Kind, kind_of_caps};
+pub(crate) use parse::Kind;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -8,7 +8,9 @@ use super::report::{self, Report, number};
 use super::standby::Coding;
 use super::state::{Pending, Sink, State};
 use super::{CAT, SwitchEvent};
-use crate::policy::{Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, StreamId};
+use crate::policy::{
+    Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, StreamId,
+};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
@@ -172,10 +174,9 @@ impl State {
         for (input, streams) in &mut self.inputs {
             // A push that does not return is downstream's fault, and it holds up every stream that
             // the same thread feeds.
-            let stuck = streams
-                .sinks
-                .values()
-                .fold(false, |stuck, sink| sink.pad.imp().pushes.is_stuck() | stuck);
+            let stuck = streams.sinks.values().fold(false, |stuck, sink| {
+                sink.pad.imp().pushes.is_stuck() | stuck
+            });
             for (stream, sink) in &mut streams.sinks {
                 if stuck && sink.stamp.is_some() {
                     sink.stamp = Some(now);
@@ -274,7 +275,10 @@ impl State {
     /// The input on air may be dying: what could take over should have a fresh key frame by then.
     fn warm_standbys(&self, on_air: InputId, outbox: &mut Outbox) {
         for input in self.inputs.keys().filter(|input| **input != on_air) {
-            let healthy = self.policy.health(*input).is_some_and(|h: Health| h.is_healthy());
+            let healthy = self
+                .policy
+                .health(*input)
+                .is_some_and(|h: Health| h.is_healthy());
             let gate = self.gate_of(*input).filter(|_| healthy);
             outbox.ask_key_frame(gate.and_then(|stream| self.sink(*input, stream)));
         }
@@ -291,12 +295,7 @@ impl Outbox {
 
 /// How the owner of a switch drives it; a switch that stands alone is driven by its pads.
 impl FailoverSwitch {
-    pub(crate) fn add_input(
-        &self,
-        input: InputId,
-        priority: u32,
-        standby: crate::policy::Standby,
-    ) {
+    pub(crate) fn add_input(&self, input: InputId, priority: u32, standby: crate::policy::Standby) {
         self.state().inputs.entry(input).or_default().standby = standby;
         self.consult(|policy, now| {
             policy.observe(
@@ -377,7 +376,10 @@ impl FailoverSwitch {
     /// Comes in real time, by its own word or by what is known of it.
     pub(crate) fn is_live(&self, input: InputId) -> bool {
         let state = self.state();
-        state.inputs.get(&input).is_some_and(|i| i.timeline.is_live())
+        state
+            .inputs
+            .get(&input)
+            .is_some_and(|i| i.timeline.is_live())
     }
 
     pub(crate) fn switches(&self) -> u64 {

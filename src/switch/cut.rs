@@ -63,10 +63,7 @@ pub enum Cut {
     /// There is, but the living input should first come up to it.
     Ready,
     /// Begin with piece `first` (it may be yet to come), the new input moved later by `shift`.
-    At {
-        first: usize,
-        shift: i64,
-    },
+    At { first: usize, shift: i64 },
 }
 
 /// Looks for the cut among the pieces of the gate; the last one has just arrived.
@@ -245,7 +242,10 @@ mod tests {
     #[test]
     fn encoded_video_is_cut_on_a_key_frame_only() {
         let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
-        assert_eq!(find(&dead, &[frame(11, false), frame(12, false)]), Cut::Wait);
+        assert_eq!(
+            find(&dead, &[frame(11, false), frame(12, false)]),
+            Cut::Wait
+        );
         assert_eq!(find(&dead, &[frame(4, true), frame(5, false)]), at(0));
     }
 

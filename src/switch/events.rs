@@ -125,7 +125,9 @@ impl FailoverSwitch {
         };
         let same = place.output.current_caps().is_some_and(|c| *c == *caps);
         if send && !same {
-            return place.output.push_event(gst::event::Caps::new(&caps.to_owned()));
+            return place
+                .output
+                .push_event(gst::event::Caps::new(&caps.to_owned()));
         }
         true
     }
@@ -241,7 +243,12 @@ impl FailoverSwitch {
     pub(super) fn src_event(&self, stream: StreamId, event: gst::Event) -> bool {
         if event.type_() == gst::EventType::Latency {
             let pads = self.sinks_of(None, stream);
-            return pads.iter().fold(true, |all, pad| pad.push_event(event.clone()) && all);
+            // Every input has to know, whatever another one answers.
+            let deaf = pads
+                .iter()
+                .filter(|pad| !pad.push_event(event.clone()))
+                .count();
+            return deaf == 0;
         }
         let on_air = self.state().on_air;
         let Some(input) = on_air else {
@@ -314,7 +321,8 @@ impl FailoverSwitch {
             }
             let (live, min, max) = query.result();
             if let Some(place) = pad.imp().place.get() {
-                self.state().set_upstream(place, Upstream { live, min, max });
+                self.state()
+                    .set_upstream(place, Upstream { live, min, max });
             }
         }
     }
@@ -360,7 +368,10 @@ impl FailoverSwitch {
     /// The sink pads that feed a stream: of one input, or of all.
     fn sinks_of(&self, input: Option<InputId>, stream: StreamId) -> Vec<FailoverSwitchPad> {
         let state = self.state();
-        let inputs = state.inputs.iter().filter(|(id, _)| input.is_none_or(|i| i == **id));
+        let inputs = state
+            .inputs
+            .iter()
+            .filter(|(id, _)| input.is_none_or(|i| i == **id));
         inputs
             .filter_map(|(_, input)| input.sinks.get(&stream))
             .map(|sink| sink.pad.clone())

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The GObject shell of `failoverswitch`: properties, pads, states. What they mean stands elsewhere.
 
+use super::CAT;
 use super::SwitchBack;
 use super::brain::Listener;
-use super::pad::{FailoverSwitchPad, Place};
-use super::state::{Output, Sink, State};
-use super::CAT;
+use super::pad::FailoverSwitchPad;
+use super::state::State;
 use crate::clock::{Alarm, RunningTime};
-use crate::policy::{Config, InputId, Observation, Span, Standby, StreamId};
+use crate::policy::{Config, Observation, Span, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -140,7 +140,10 @@ impl FailoverSwitch {
     }
 
     pub(super) fn listener(&self) -> Option<Listener> {
-        self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn is_owned(&self) -> bool {
@@ -196,12 +199,20 @@ impl FailoverSwitch {
     fn active_pad(&self) -> Option<gst::Pad> {
         let state = self.state();
         let input = state.inputs.get(&state.on_air?)?;
-        input.sinks.values().next().map(|sink| sink.pad.clone().upcast())
+        input
+            .sinks
+            .values()
+            .next()
+            .map(|sink| sink.pad.clone().upcast())
     }
 
     fn set_active_pad(&self, pad: Option<gst::Pad>) {
         if self.settings().auto_switch {
-            gst::warning!(CAT, imp = self, "active-pad is for auto-switch=false, ignored");
+            gst::warning!(
+                CAT,
+                imp = self,
+                "active-pad is for auto-switch=false, ignored"
+            );
             return;
         }
         let Some(pad) = pad else {
@@ -212,89 +223,18 @@ impl FailoverSwitch {
         let place = pad.downcast_ref::<FailoverSwitchPad>().filter(|_| own);
         match place.and_then(|pad| pad.imp().place.get()) {
             Some(place) => self.hold(Some(place.input)),
-            None => gst::warning!(CAT, imp = self, "{} is no sink pad of this element, ignored", pad.name()),
+            None => gst::warning!(
+                CAT,
+                imp = self,
+                "{} is no sink pad of this element, ignored",
+                pad.name()
+            ),
         }
     }
 
     fn stats(&self) -> gst::Structure {
         let now = self.time.now();
         self.state().stats(now)
-    }
-
-    /// `sink_3` is input 3, its first stream; `sink_3_1` is its second.
-    fn parse_name(name: &str) -> Option<(InputId, StreamId)> {
-        let numbers = name.strip_prefix("sink_")?;
-        let (input, stream) = numbers.split_once('_').unwrap_or((numbers, "0"));
-        Some((InputId(input.parse().ok()?), StreamId(stream.parse().ok()?)))
-    }
-
-    /// The place that a new pad is asked for, if it is free.
-    fn free_place(&self, name: Option<&str>, further: bool) -> Option<(InputId, StreamId, String)> {
-        let state = self.state();
-        let next_input = || state.inputs.keys().next_back().map_or(0, |last| last.0.saturating_add(1));
-        let (input, stream) = match name {
-            Some(name) => Self::parse_name(name)?,
-            None if further => {
-                let input = *state.inputs.keys().next_back()?;
-                let last = state.inputs.get(&input)?.sinks.keys().next_back();
-                (input, StreamId(last.map_or(0, |last| last.0.saturating_add(1))))
-            }
-            None => (InputId(next_input()), StreamId(0)),
-        };
-        let name = match stream.0 {
-            0 => format!("sink_{}", input.0),
-            further => format!("sink_{}_{further}", input.0),
-        };
-        state.sink(input, stream).is_none().then_some((input, stream, name))
-    }
-
-    /// The source pad of a stream, made when the stream is first asked for.
-    fn output(&self, stream: StreamId) -> Option<(gst::Pad, super::pad::Lane)> {
-        if let Some(output) = self.state().outputs.get(&stream) {
-            return Some((output.pad.clone(), output.lane.clone()));
-        }
-        let obj = self.obj();
-        let template = obj.pad_template(if stream.0 == 0 { "src" } else { "src_%u" })?;
-        let name = if stream.0 == 0 { "src".to_owned() } else { format!("src_{}", stream.0) };
-        let pad = gst::Pad::builder_from_template(&template)
-            .name(name)
-            .event_function(move |_, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(stream, event))
-            })
-            .query_function(move |_, parent, query| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(stream, query))
-            })
-            .build();
-        let output = Output::new(pad.clone());
-        let lane = output.lane.clone();
-        self.state().outputs.insert(stream, output);
-        if obj.current_state() >= gst::State::Paused || obj.pending_state() >= gst::State::Paused {
-            let _ = pad.set_active(true);
-        }
-        obj.add_pad(&pad).ok()?;
-        Some((pad, lane))
-    }
-
-    fn sink_pad(&self, template: &gst::PadTemplate, name: &str, place: Place) -> FailoverSwitchPad {
-        let pad = FailoverSwitchPad::new(template, name)
-            .chain_function(|pad, parent, buffer| {
-                Self::catch_panic_pad_function(
-                    parent,
-                    || Err(gst::FlowError::Error),
-                    |imp| imp.chain(pad, buffer),
-                )
-            })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
-            })
-            .query_function(|pad, parent, query| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
-            })
-            .build();
-        pad.imp().ask_latency.store(true, Relaxed);
-        pad.imp().priority.store(place.input.0, Relaxed);
-        let _ = pad.imp().place.set(place);
-        pad
     }
 
     fn start(&self) {
@@ -362,7 +302,8 @@ impl ObjectImpl for FailoverSwitch {
 
     fn constructed(&self) {
         self.parent_constructed();
-        self.obj().set_element_flags(gst::ElementFlags::REQUIRE_CLOCK);
+        self.obj()
+            .set_element_flags(gst::ElementFlags::REQUIRE_CLOCK);
         // The always pad is there before the first input.
         self.output(StreamId(0));
     }
@@ -418,54 +359,11 @@ impl ElementImpl for FailoverSwitch {
         name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        let further = template.name() == "sink_%u_%u";
-        let Some((input, stream, name)) = self.free_place(name, further) else {
-            gst::error!(CAT, imp = self, "pad {name:?} cannot be had: taken, or not sink_INPUT or sink_INPUT_STREAM");
-            return None;
-        };
-        let (output, lane) = self.output(stream)?;
-        let place = Place { input, stream, lane, output };
-        let pad = self.sink_pad(template, &name, place);
-        let known = {
-            let mut state = self.state();
-            let known = state.inputs.contains_key(&input);
-            let streams = state.inputs.entry(input).or_default();
-            if let Some(first) = streams.sinks.values().next() {
-                pad.imp().priority.store(first.pad.imp().priority.load(Relaxed), Relaxed);
-            }
-            streams.sinks.insert(stream, Sink::new(pad.clone()));
-            known
-        };
-        if !known {
-            self.add_input(input, input.0, Standby::Hot);
-        }
-        self.consult(|policy, now| policy.observe(now, Observation::StreamAdded { input, stream }));
-        self.obj().add_pad(&pad).ok()?;
-        self.obj().child_added(&pad, &pad.name());
-        Some(pad.upcast())
+        self.provide_pad(template, name)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let Some(pad) = pad.downcast_ref::<FailoverSwitchPad>() else {
-            return;
-        };
-        let Some(place) = pad.imp().place.get() else {
-            return;
-        };
-        pad.imp().flushing.store(true, Relaxed);
-        pad.imp().wait.cancel();
-        self.time.nudge();
-        let (input, stream) = (place.input, place.stream);
-        let last = self.state().remove_sink(input, stream, !self.is_owned());
-        let observation = if last {
-            Observation::InputRemoved { input }
-        } else {
-            Observation::StreamRemoved { input, stream }
-        };
-        self.consult(|policy, now| policy.observe(now, observation));
-        let _ = pad.set_active(false);
-        let _ = self.obj().remove_pad(pad);
-        self.obj().child_removed(pad, &pad.name());
+        self.withdraw_pad(pad);
     }
 
     fn change_state(
@@ -506,6 +404,8 @@ impl ChildProxyImpl for FailoverSwitch {
 
     fn child_by_index(&self, index: u32) -> Option<glib::Object> {
         let pads = self.obj().sink_pads();
-        pads.get(usize::try_from(index).ok()?).cloned().map(Cast::upcast)
+        pads.get(usize::try_from(index).ok()?)
+            .cloned()
+            .map(Cast::upcast)
     }
 }

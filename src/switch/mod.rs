@@ -4,11 +4,14 @@
 
 mod brain;
 pub mod cut;
+mod cutting;
 mod events;
 mod flow;
 mod imp;
 mod pad;
+mod pads;
 mod report;
+mod sending;
 pub mod standby;
 mod state;
 pub mod timeline;
@@ -42,7 +45,10 @@ glib::wrapper! {
 pub enum SwitchBack {
     /// When it has been healthy for the recovery time.
     #[default]
-    #[enum_value(name = "When it has been healthy for the recovery time", nick = "after-recovery")]
+    #[enum_value(
+        name = "When it has been healthy for the recovery time",
+        nick = "after-recovery"
+    )]
     AfterRecovery = 0,
     /// Only when the input on air fails.
     #[enum_value(name = "Only when the input on air fails", nick = "on-failure")]

@@ -62,7 +62,7 @@ impl Pushes {
     pub(super) fn is_stuck(&self) -> bool {
         let count = self.count.load(Relaxed);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if count % 2 == 0 {
+        if count.is_multiple_of(2) {
             *seen = None;
             return false;
         }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What a switch was and what it cost: the switch report, as the application gets it.
+//! What a switch was and what it cost, and how things stand: the structures that the application gets.
 
+use super::state::State;
 use crate::clock::clock_time;
 use crate::policy::{Cause, HealthKind, InputId, Moment, Span};
+use gst::prelude::*;
 
 /// One switch from one input to another.
 #[derive(Clone, Debug)]
@@ -61,4 +63,44 @@ pub(crate) fn input_state(
 
 pub(crate) fn number(input: InputId) -> i32 {
     i32::try_from(input.0).unwrap_or(i32::MAX)
+}
+
+impl State {
+    pub(super) fn stats(&self, now: Moment) -> gst::Structure {
+        let inputs = self.inputs.iter().map(|(id, input)| {
+            let health = self.policy.health(*id);
+            let buffers: u64 = input.sinks.values().map(|sink| sink.buffers).sum();
+            let kept: u64 = input
+                .sinks
+                .values()
+                .map(|sink| sink.standby.bytes() as u64)
+                .sum();
+            let newest = input.sinks.values().filter_map(|sink| sink.stamp).max();
+            gst::Structure::builder("input")
+                .field("input", number(*id))
+                .field(
+                    "state",
+                    health.map_or("none", |health| health.kind().as_str()),
+                )
+                .field("buffers", buffers)
+                .field(
+                    "last-buffer-age",
+                    newest.map_or(u64::MAX, |at| (now - at).nanos()),
+                )
+                .field("standby-bytes", kept)
+                .field("time-offset", input.timeline.offset())
+                .build()
+                .to_send_value()
+        });
+        let inputs: Vec<_> = inputs.collect();
+        let mut stats = gst::Structure::builder("application/x-failover-stats")
+            .field("num-switches", self.switches)
+            .field("on-air", self.on_air.map_or(-1, number))
+            .field("inputs", gst::Array::from_values(inputs))
+            .build();
+        if let Some(report) = &self.last_report {
+            stats.set("last-switch", report.to_structure("failover-switched"));
+        }
+        stats
+    }
 }

@@ -4,7 +4,7 @@
 
 use super::cut::{Placed, Position, Situation};
 use super::pad::{FailoverSwitchPad, Lane};
-use super::report::{Report, number};
+use super::report::Report;
 use super::standby::{Coding, Piece, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
@@ -15,6 +15,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a new input that is ready waits for a living one to come up to it.
 pub(super) const PATIENCE: Span = Span::from_millis(150);
+
+/// What a raw standby keeps beyond the latency: pictures that just came are good for a cut.
+pub(super) const JUST_NOW: i64 = 60_000_000;
 
 pub(super) type Segment = gst::FormattedSegment<gst::ClockTime>;
 
@@ -152,10 +155,8 @@ impl State {
             );
             for stream in input.sinks.keys() {
                 let (input, stream) = (*id, *stream);
-                self.policy.observe(
-                    Moment::ZERO,
-                    Observation::StreamAdded { input, stream },
-                );
+                self.policy
+                    .observe(Moment::ZERO, Observation::StreamAdded { input, stream });
             }
         }
     }
@@ -177,34 +178,6 @@ impl State {
             }
         }
         gone
-    }
-
-    pub(super) fn stats(&self, now: Moment) -> gst::Structure {
-        let inputs = self.inputs.iter().map(|(id, input)| {
-            let health = self.policy.health(*id);
-            let buffers: u64 = input.sinks.values().map(|sink| sink.buffers).sum();
-            let kept: u64 = input.sinks.values().map(|sink| sink.standby.bytes() as u64).sum();
-            let newest = input.sinks.values().filter_map(|sink| sink.stamp).max();
-            gst::Structure::builder("input")
-                .field("input", number(*id))
-                .field("state", health.map_or("none", |health| health.kind().as_str()))
-                .field("buffers", buffers)
-                .field("last-buffer-age", newest.map_or(u64::MAX, |at| (now - at).nanos()))
-                .field("standby-bytes", kept)
-                .field("time-offset", input.timeline.offset())
-                .build()
-                .to_send_value()
-        });
-        let inputs: Vec<_> = inputs.collect();
-        let mut stats = gst::Structure::builder("application/x-failover-stats")
-            .field("num-switches", self.switches)
-            .field("on-air", self.on_air.map_or(-1, number))
-            .field("inputs", gst::Array::from_values(inputs))
-            .build();
-        if let Some(report) = &self.last_report {
-            stats.set("last-switch", report.to_structure("failover-switched"));
-        }
-        stats
     }
 
     pub(super) fn sink(&self, input: InputId, stream: StreamId) -> Option<&Sink> {
@@ -241,7 +214,10 @@ impl State {
         let min = min.saturating_add(self.latency);
         // An input that can hold back little cannot be asked for more, but what we add is held
         // downstream: the answer is never one that no sink could satisfy.
-        let max = answers().filter_map(|u| u.max).min().map(|max| max.max(min));
+        let max = answers()
+            .filter_map(|u| u.max)
+            .min()
+            .map(|max| max.max(min));
         (min, max)
     }
 
@@ -323,7 +299,11 @@ impl Input {
     }
 
     pub(super) fn is_eos(&self) -> bool {
-        let mut fed = self.sinks.values().filter(|sink| sink.is_known()).peekable();
+        let mut fed = self
+            .sinks
+            .values()
+            .filter(|sink| sink.is_known())
+            .peekable();
         fed.peek().is_some() && fed.all(|sink| sink.eos)
     }
 

@@ -147,7 +147,9 @@ impl Timeline {
         let placed = self.place(ts);
         let back = placed < signed(end).saturating_sub(JUMP);
         let ahead = self.live
-            && placed > signed(arrival.max(end)).saturating_add(self.latency.saturating_add(IN_STEP + JUMP));
+            && placed
+                > signed(arrival.max(end))
+                    .saturating_add(self.latency.saturating_add(IN_STEP + JUMP));
         if back || ahead {
             self.offset = Some(signed(arrival.max(end)).saturating_sub(ts));
             self.delays.clear();
@@ -155,11 +157,7 @@ impl Timeline {
     }
 
     fn is_in_step(&self, delay: i64) -> bool {
-        let late = if self.live {
-            IN_STEP
-        } else {
-            IN_STEP_NOT_LIVE
-        };
+        let late = if self.live { IN_STEP } else { IN_STEP_NOT_LIVE };
         let fits = delay >= -IN_STEP && delay <= self.latency.saturating_add(late);
         self.base == TimeBase::Guess && fits
     }

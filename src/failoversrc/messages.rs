@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the children of `failoversrc` say. A source's error is its input's failure and nobody else's
+//! business; the application never gets to see it as an error.
+
+use super::CAT;
+use super::control::Order;
+use super::imp::FailoverSrc;
+use crate::policy::{Cause, InputId};
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+impl FailoverSrc {
+    fn error_name(text: &str, message: &gst::message::Error) -> String {
+        let code = message.error();
+        format!("{text} ({})", code.message())
+    }
+
+    /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
+    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String) {
+        self.note_failure(input, &text);
+        self.switch().imp().failed(input, Cause::Error);
+        self.order(Order::Failed {
+            input,
+            attempt,
+            text,
+        });
+    }
+
+    /// A source's message: its errors are its input's, and nobody else's business.
+    pub(super) fn source_message(&self, input: InputId, attempt: u64, message: &gst::Message) {
+        let Some(description) = self.description(input, attempt) else {
+            return;
+        };
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                let source = message.src().map(|src| src.name().to_string());
+                let text = Self::error_name(&source.unwrap_or_default(), error);
+                let text = description.redact(&text);
+                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+                self.give_up(input, attempt, text);
+            }
+            gst::MessageView::Warning(warning) => {
+                let text = description.redact(&warning.error().to_string());
+                gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+            }
+            _ => (),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a changed property does: it is kept, and where it can act at once it is handed on. Nothing
+//! here blocks.
+
+use super::control::Order;
+use super::imp::FailoverSrc;
+use super::output::mode;
+use super::{CAT, Slate};
+use crate::policy::InputId;
+use crate::switch::SwitchBack;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::Arc;
+
+impl FailoverSrc {
+    pub(super) fn set_timeout(&self, value: u64) {
+        self.lock_settings().timeout = value;
+        self.switch().set_property("timeout", value);
+    }
+
+    pub(super) fn set_startup_timeout(&self, value: u64) {
+        self.lock_settings().startup_timeout = value;
+        self.switch().set_property("startup-timeout", value);
+    }
+
+    pub(super) fn set_recovery_time(&self, value: u64) {
+        self.lock_settings().recovery_time = value;
+        self.switch().set_property("recovery-time", value);
+    }
+
+    pub(super) fn set_switch_back(&self, value: SwitchBack) {
+        self.lock_settings().switch_back = value;
+        self.switch().set_property("switch-back", value);
+    }
+
+    pub(super) fn set_latency(&self, value: u64) {
+        self.lock_settings().latency = value;
+        self.switch().set_property("latency", value);
+    }
+
+    pub(super) fn set_slate(&self, value: Slate) {
+        self.lock_settings().slate = value;
+        for output in self.outputs().iter() {
+            if let Some(slate) = &output.slate {
+                slate.set_mode(mode(value));
+            }
+        }
+    }
+
+    pub(super) fn set_force_input(&self, value: i32) {
+        self.lock_settings().force_input = value;
+        self.switch()
+            .imp()
+            .hold(u32::try_from(value).ok().map(InputId));
+    }
+
+    pub(super) fn set_primary_uri(&self, uri: Option<String>) {
+        self.lock_settings().primary_uri = uri.clone();
+        self.describe(InputId(0), uri);
+    }
+
+    pub(super) fn set_backup_uri(&self, uri: Option<String>) {
+        self.lock_settings().backup_uri = uri.clone();
+        self.describe(InputId(1), uri);
+    }
+
+    /// A new URI for a running input; one that can never work is refused and changes nothing.
+    pub(super) fn describe(&self, input: InputId, uri: Option<String>) {
+        let (Some(uri), true) = (uri, self.has_control()) else {
+            return;
+        };
+        let description = crate::sources::Description::Uri(uri);
+        match description.check() {
+            Ok(()) => self.order(Order::Describe(input, description)),
+            Err(error) => {
+                gst::warning!(CAT, imp = self, "input {} stays as it is: {error}", input.0)
+            }
+        }
+    }
+
+    pub(super) fn set_uri_property(&self, uri: Option<String>) {
+        let Some(uri) = uri else {
+            self.lock_settings().uri = None;
+            return;
+        };
+        if let Err(error) = self.apply_uri(&uri) {
+            gst::warning!(CAT, imp = self, "uri is not used: {error}");
+        }
+    }
+
+    pub(super) fn apply_uri(&self, uri: &str) -> Result<(), String> {
+        let settings = {
+            let mut settings = self.lock_settings();
+            settings.apply_uri(uri)?;
+            settings.clone()
+        };
+        let switch = self.switch();
+        switch.set_property("timeout", settings.timeout);
+        switch.set_property("startup-timeout", settings.startup_timeout);
+        switch.set_property("recovery-time", settings.recovery_time);
+        switch.set_property("switch-back", settings.switch_back);
+        switch.set_property("latency", settings.latency);
+        Ok(())
+    }
+
+    pub(super) fn stats(&self) -> gst::Structure {
+        let mut stats = self.switch().property::<gst::Structure>("stats");
+        let filled: u64 = self
+            .outputs()
+            .iter()
+            .filter_map(|output| output.slate.as_ref())
+            .map(super::slate::Slate::filled)
+            .sum();
+        let stopping = Arc::strong_count(&self.stopping).saturating_sub(1);
+        let failed: u64 = self
+            .outputs()
+            .iter()
+            .filter_map(|output| output.decode.as_ref())
+            .map(super::decode::Decode::failures)
+            .sum();
+        stats.set("num-slate-buffers", filled);
+        stats.set("num-decoder-failures", failed);
+        stats.set(
+            "num-sources-stopping",
+            u32::try_from(stopping).unwrap_or(u32::MAX),
+        );
+        stats
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The cut itself: found by the rules in `cut.rs`, made for all streams of the input at once, begun
+//! with what the standby kept, and reported.
+
+use super::brain::Outbox;
+use super::cut::{self, Cut};
+use super::flow::Step;
+use super::pad::Place;
+use super::report::Report;
+use super::sending::Parcel;
+use super::standby::{Coding, Piece};
+use super::state::{JUST_NOW, PATIENCE, Pending, State, Times};
+use crate::policy::{InputId, Moment, Span, StreamId};
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A key frame that does not come is asked for again.
+const ASK_AGAIN: Span = Span::from_millis(500);
+/// Key frames that may come too late before the input is moved.
+const MOST_MISSED: u32 = 2;
+
+impl State {
+    /// Makes the cut to this input if what has come allows it.
+    pub(super) fn try_cut(&mut self, place: &Place, now: Moment, outbox: &mut Outbox) -> bool {
+        let gate = self.gate_of(place.input).unwrap_or(place.stream);
+        let settled = self
+            .inputs
+            .get(&place.input)
+            .is_some_and(|input| input.timeline.is_settled());
+        if gate != place.stream || !settled {
+            return false;
+        }
+        let mut situation = self.situation(place.input, gate, now);
+        let pieces = self.placed(place.input, gate);
+        let Some(pending) = self.pending.as_mut() else {
+            return false;
+        };
+        situation.waited = pending
+            .ready_since
+            .is_some_and(|since| now - since >= PATIENCE);
+        situation.missed = pending.missed >= MOST_MISSED;
+        match cut::find(&situation, &pieces) {
+            Cut::At { first, shift } => {
+                let start = pieces
+                    .get(first)
+                    .map_or(i64::MIN, |p| p.start.saturating_add(shift));
+                self.make_cut(
+                    place.input,
+                    gate,
+                    start,
+                    shift,
+                    situation.alive,
+                    now,
+                    outbox,
+                );
+                true
+            }
+            Cut::Ready => {
+                pending.ready_since.get_or_insert(now);
+                let fitting = pieces.last().filter(|p| p.key);
+                if situation.coding == Coding::Delta && pending.gate.is_none() {
+                    pending.gate = fitting.map(|p| p.start);
+                }
+                false
+            }
+            Cut::Wait => {
+                if pieces.last().is_some_and(|p| p.key) {
+                    pending.missed += 1;
+                }
+                if now - pending.asked_at >= ASK_AGAIN {
+                    pending.asked_at = now;
+                    outbox.ask_key_frame(self.sink(place.input, gate));
+                }
+                false
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn make_cut(
+        &mut self,
+        to: InputId,
+        gate: StreamId,
+        start: i64,
+        shift: i64,
+        alive: bool,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        let from = self.on_air.replace(to);
+        let report = self.report(gate, &pending, from, start, now);
+        if let Some(old) = from
+            .filter(|from| *from != to)
+            .and_then(|f| self.inputs.get_mut(&f))
+        {
+            old.timeline.freeze(false);
+            for sink in old.sinks.values_mut() {
+                sink.open = false;
+                sink.standby.clear();
+                sink.pad.imp().on_air.store(false, Relaxed);
+            }
+            old.wake_waiters();
+        }
+        if let Some(new) = self.inputs.get_mut(&to) {
+            new.timeline.delay_by(shift);
+            new.timeline.freeze(true);
+            for sink in new.sinks.values_mut() {
+                sink.open = false;
+                // While the old input lives, its sound goes on until the new one's fits on.
+                sink.floor = if alive { i64::MIN } else { start };
+                sink.pad.imp().on_air.store(true, Relaxed);
+            }
+            new.wake_waiters();
+        }
+        for output in self.outputs.values_mut() {
+            output.discont = true;
+            output.sticky_due = true;
+        }
+        if from.is_some() {
+            self.switches += 1;
+        }
+        self.last_report = Some(report.clone());
+        outbox.switched = Some(report);
+    }
+
+    fn report(
+        &self,
+        gate: StreamId,
+        pending: &Pending,
+        from: Option<InputId>,
+        start: i64,
+        now: Moment,
+    ) -> Report {
+        let output = self.outputs.get(&gate);
+        let situation = self.situation(pending.to, gate, now);
+        let key_frame_wait = match situation.coding {
+            Coding::Delta => now - pending.since,
+            Coding::Raw | Coding::Independent => Span::ZERO,
+        };
+        let no_hole = situation
+            .position
+            .is_none_or(|p| start <= p.end.saturating_add(JUST_NOW / 2));
+        Report {
+            from,
+            to: pending.to,
+            cause: pending.cause,
+            running_time: now,
+            detection: pending.detection,
+            gap: output
+                .and_then(|o| o.sent_at)
+                .map_or(Span::ZERO, |sent| now - sent),
+            hidden: from.is_some()
+                && no_hole
+                && start.saturating_add(situation.latency) >= situation.now - JUST_NOW / 2,
+            decoded_unseen: 0,
+            key_frame_wait,
+            av_offset: self.av_offset(pending.to, gate, start),
+        }
+    }
+
+    /// How far from the picture's start the sound of the same input will start.
+    fn av_offset(&self, input: InputId, gate: StreamId, start: i64) -> i64 {
+        let streams = self.inputs.get(&input).map(|i| &i.sinks);
+        let other = streams
+            .into_iter()
+            .flatten()
+            .find(|(stream, sink)| **stream != gate && sink.coding != Coding::Delta);
+        other
+            .and_then(|(stream, _)| {
+                let pieces = self.placed(input, *stream);
+                pieces.into_iter().find(|p| p.end > start)
+            })
+            .map_or(0, |piece| piece.start.saturating_sub(start).max(0))
+    }
+
+    /// The first buffers of an input that has come on air: what its standby kept, from the cut on.
+    pub(super) fn begin(&mut self, place: &Place, now: Moment, in_lane: bool) -> Step {
+        if !self.is_on_air(place.input) {
+            return Step::Kept;
+        }
+        if !in_lane {
+            return Step::Enter;
+        }
+        let situation = self.situation(place.input, place.stream, now);
+        let pieces = self.placed(place.input, place.stream);
+        let Some(sink) = self.sink_mut(place.input, place.stream) else {
+            return Step::Kept;
+        };
+        let first = cut::follow(&situation, &pieces, sink.floor);
+        if first >= pieces.len() {
+            return Step::Kept;
+        }
+        sink.open = true;
+        sink.floor = i64::MIN;
+        sink.pad.imp().on_air.store(true, Relaxed);
+        let taken = sink.standby.take_from(first);
+        let mut parcel = Parcel::default();
+        for Piece {
+            order,
+            start,
+            duration,
+            value,
+            ..
+        } in taken
+        {
+            let times = Times {
+                order,
+                start,
+                duration,
+            };
+            if let Some(buffer) = self.stamp(place, times, value, now) {
+                parcel.add(buffer);
+            }
+        }
+        self.add_events(place, &mut parcel);
+        Step::Send(parcel)
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What leaves `failoverswitch`: buffers in the output's time, and the sticky events before them.
+
+use super::cut::Position;
+use super::flow::Step;
+use super::pad::Place;
+use super::standby::Coding;
+use super::state::{State, Times, signed};
+use crate::policy::Moment;
+use gst::prelude::*;
+
+/// What goes out of a source pad in one go.
+#[derive(Debug, Default)]
+pub(super) struct Parcel {
+    pub(super) events: Vec<gst::Event>,
+    pub(super) first: Option<gst::Buffer>,
+    pub(super) more: Vec<gst::Buffer>,
+}
+
+impl State {
+    pub(super) fn steady(
+        &mut self,
+        place: &Place,
+        times: Times,
+        buffer: gst::Buffer,
+        now: Moment,
+    ) -> Step {
+        if let Some(sink) = self.sink_mut(place.input, place.stream) {
+            sink.buffers += 1;
+        }
+        let Some(buffer) = self.stamp(place, times, buffer, now) else {
+            return Step::Kept;
+        };
+        let mut parcel = Parcel {
+            first: Some(buffer),
+            ..Parcel::default()
+        };
+        self.add_events(place, &mut parcel);
+        Step::Send(parcel)
+    }
+
+    /// Puts the output's time on a buffer; `None` for one that would take time back.
+    pub(super) fn stamp(
+        &mut self,
+        place: &Place,
+        times: Times,
+        mut buffer: gst::Buffer,
+        now: Moment,
+    ) -> Option<gst::Buffer> {
+        let timeline = &self.inputs.get(&place.input)?.timeline;
+        let start = timeline.place(times.start).max(0);
+        let order = timeline.place(times.order).max(0);
+        let coding = self.sink(place.input, place.stream)?.coding;
+        let output = self.outputs.get_mut(&place.stream)?;
+        let last = output.position.unwrap_or_default();
+        if coding != Coding::Delta && start < last.start {
+            return None;
+        }
+        let order = order.max(last.order);
+        output.position = Some(Position {
+            order,
+            start: start.max(last.start),
+            end: start.saturating_add(signed(times.duration)).max(last.end),
+        });
+        output.sent_at = Some(now);
+        let discont = std::mem::take(&mut output.discont);
+        let pts = clock(start);
+        let dts = buffer.dts().map(|_| clock(order));
+        let had_pts = buffer.pts().is_some() || buffer.dts().is_none();
+        let pts = had_pts.then_some(pts);
+        if buffer.pts() != pts || buffer.dts() != dts || discont {
+            let buffer = buffer.make_mut();
+            buffer.set_pts(pts);
+            buffer.set_dts(dts);
+            if discont {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
+            }
+        }
+        Some(buffer)
+    }
+
+    /// Sticky events that downstream has not got yet, in their order.
+    pub(super) fn add_events(&mut self, place: &Place, parcel: &mut Parcel) {
+        let group = self.group;
+        let Some(output) = self.outputs.get_mut(&place.stream) else {
+            return;
+        };
+        if output.started && !output.segment_due && !output.sticky_due {
+            return;
+        }
+        let pad = self
+            .inputs
+            .get(&place.input)
+            .and_then(|i| i.sinks.get(&place.stream))
+            .map(|s| &s.pad);
+        if !std::mem::replace(&mut output.started, true) {
+            parcel.events.push(stream_start(&output.pad, group));
+        }
+        let sticky = std::mem::take(&mut output.sticky_due);
+        if let Some(caps) = pad.filter(|_| sticky).and_then(|p| p.current_caps())
+            && output.pad.current_caps().as_ref() != Some(&caps)
+        {
+            parcel.events.push(gst::event::Caps::new(&caps));
+        }
+        if std::mem::take(&mut output.segment_due) {
+            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            parcel.events.push(gst::event::Segment::new(&segment));
+        }
+        if let Some(pad) = pad.filter(|_| sticky) {
+            pad.sticky_events_foreach(|event| {
+                if event.type_() == gst::EventType::Tag {
+                    parcel.events.push(event.clone());
+                }
+                std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+            });
+        }
+    }
+}
+
+impl Parcel {
+    pub(super) fn add(&mut self, buffer: gst::Buffer) {
+        if self.first.is_none() {
+            self.first = Some(buffer);
+        } else {
+            self.more.push(buffer);
+        }
+    }
+}
+
+fn stream_start(pad: &gst::Pad, group: gst::GroupId) -> gst::Event {
+    let id = format!("failoverswitch/{group:?}/{}", pad.name());
+    gst::event::StreamStart::builder(&id)
+        .group_id(group)
+        .build()
+}
+
+fn clock(time: i64) -> gst::ClockTime {
+    gst::ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
+}
