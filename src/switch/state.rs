@@ -8,7 +8,6 @@ use super::report::Report;
 use super::standby::{Coding, Piece, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
