@@ -2,6 +2,7 @@
 //! Real encoders before the stage, counted frames behind it.
 
 use super::*;
+use gst::prelude::*;
 use gst_check::Harness;
 
 const FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(40);
