@@ -5,6 +5,7 @@
 
 use super::imp::FailoverSrc;
 use super::input::{Do, Life};
+use super::output::COMPLETE_AFTER;
 use super::settings::Resolved;
 use super::start::{start, time_base};
 use super::{CAT, Standby};
@@ -60,6 +61,8 @@ struct Owner {
     inputs: Vec<Input>,
     clock: Stopwatch,
     paused: bool,
+    /// When all streams of an input that began to flow have come, or will not.
+    complete: Option<Moment>,
 }
 
 /// Attempts are numbered through, so that late news of an old one is told from the present one's.
@@ -89,6 +92,7 @@ impl Control {
             inputs,
             clock: Stopwatch::start(),
             paused: false,
+            complete: None,
         };
         let hot = resolved.standby == Standby::Hot;
         let thread = std::thread::Builder::new()
@@ -127,11 +131,8 @@ impl Owner {
         }
         loop {
             self.keep_deadlines();
-            let next = self
-                .inputs
-                .iter()
-                .filter_map(|input| input.life.due())
-                .min();
+            let due = self.inputs.iter().filter_map(|input| input.life.due());
+            let next = due.chain(self.complete).min();
             let order = match next {
                 Some(due) => {
                     let rest = std::time::Duration::from_nanos((due - self.now()).nanos());
@@ -156,6 +157,13 @@ impl Owner {
     }
 
     fn keep_deadlines(&mut self) {
+        let now = self.now();
+        if self.complete.is_some_and(|at| at <= now) {
+            self.complete = None;
+            if let Some(element) = self.element.upgrade() {
+                element.imp().update_slates();
+            }
+        }
         for index in 0..self.inputs.len() {
             let now = self.now();
             let due = self
@@ -249,7 +257,11 @@ impl Owner {
             return;
         };
         match new {
-            HealthKind::Flowing | HealthKind::Suspect => input.life.flows(now),
+            HealthKind::Flowing | HealthKind::Suspect => {
+                input.life.flows(now);
+                let nanos = u64::try_from(COMPLETE_AFTER.as_nanos()).unwrap_or(u64::MAX);
+                self.complete = Some(now + Span::from_nanos(nanos));
+            }
             HealthKind::Stalled => input.life.fell_silent(now),
             HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
                 self.ended(shell, index, now);

@@ -5,11 +5,13 @@
 use super::decode::Decode;
 use super::slate::{self, Slate};
 use super::{Output as Form, Slate as Fill};
+use crate::clock::Stopwatch;
 use crate::policy::{InputId, StreamId};
 use crate::sources::Kind;
 use crate::switch::FailoverSwitch;
 use gst::prelude::*;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What an output may hold up: a stream of 100 Mbit/s for some seconds, or some raw pictures.
 const QUEUE_BYTES: u32 = 96 << 20;
@@ -27,10 +29,16 @@ pub(super) struct Output {
     fed_by: BTreeMap<InputId, u64>,
 }
 
+/// An input's streams come one by one, its video up to a group of pictures after its sound. What has
+/// not come after this long is taken for missing.
+pub(super) const COMPLETE_AFTER: Duration = Duration::from_secs(3);
+
 /// All outputs.
 #[derive(Default)]
 pub(super) struct Outputs {
     all: Vec<Output>,
+    /// Since when the present attempt of each input has fed something.
+    feeding: BTreeMap<InputId, (u64, Stopwatch)>,
 }
 
 /// What a new output needs to know.
@@ -58,6 +66,7 @@ impl Outputs {
 
     pub(super) fn clear(&mut self) {
         self.all.clear();
+        self.feeding.clear();
     }
 
     /// The output for a stream, and its new pad if there was none yet. The caller adds the pad, when
@@ -133,6 +142,10 @@ impl Outputs {
         if let Some(output) = self.find(kind, number) {
             output.fed_by.insert(input, attempt);
         }
+        let since = self.feeding.get(&input);
+        if since.is_none_or(|(earlier, _)| *earlier < attempt) {
+            self.feeding.insert(input, (attempt, Stopwatch::start()));
+        }
     }
 
     /// A stream of an input has vanished while its source goes on.
@@ -144,6 +157,11 @@ impl Outputs {
 
     /// Slates are wanted where nothing is on air, or where the input on air has no such stream.
     pub(super) fn wanted_slates(&self, down: bool, on_air: Option<InputId>) -> Vec<(Slate, bool)> {
+        let complete = |input: &InputId| {
+            let since = self.feeding.get(input);
+            since.is_some_and(|(_, watch)| watch.elapsed() >= COMPLETE_AFTER)
+        };
+        let on_air = on_air.filter(complete);
         let wanted = |output: &Output| {
             down || on_air.is_some_and(|input| !output.fed_by.contains_key(&input))
         };
