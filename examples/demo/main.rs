@@ -16,12 +16,12 @@ mod viewer;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: OnceLock<Instant> = OnceLock::new();
 
 /// Watch a primary RTMP stream die and its backup take over, and the primary come back.
 #[derive(Parser)]
@@ -43,8 +43,8 @@ struct Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     let handler = || {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            // The second time: at once. The kernel takes the children down.
+        // Pressed again when that takes too long: at once. The kernel takes the children down.
+        if INTERRUPTED.get_or_init(Instant::now).elapsed() > Duration::from_secs(1) {
             std::process::exit(130);
         }
     };
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 }
 
 pub(crate) fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
+    INTERRUPTED.get().is_some()
 }
 
 /// Whether every switch happened. Whatever it started is gone when it returns.

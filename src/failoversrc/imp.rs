@@ -218,6 +218,8 @@ impl FailoverSrc {
         let settings = self.settings();
         match settings.resolve() {
             Ok(resolved) => {
+                let decoded = settings.output == Output::Decoded;
+                self.switch().imp().set_decoder_follows(decoded);
                 for (index, _) in resolved.inputs.iter().enumerate() {
                     let id = u32::try_from(index).unwrap_or(u32::MAX);
                     let keep = match settings.standby {

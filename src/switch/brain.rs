@@ -213,6 +213,7 @@ impl State {
                     gate: None,
                     ready_since: None,
                     missed: 0,
+                    unseen: 0,
                     asked_at: now,
                 });
                 if cause == Cause::Manual && gate.is_none() {
@@ -384,6 +385,11 @@ impl FailoverSwitch {
 
     pub(crate) fn switches(&self) -> u64 {
         self.state().switches
+    }
+
+    /// Whether a decoder follows every output: then a cut need not wait for a key frame.
+    pub(crate) fn set_decoder_follows(&self, follows: bool) {
+        self.state().unseen = follows;
     }
 
     /// A switch is decided and its cut not made yet.

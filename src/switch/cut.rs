@@ -54,6 +54,8 @@ pub struct Situation {
     pub waited: bool,
     /// Key frames came, and came too late.
     pub missed: bool,
+    /// A decoder follows: what lies before the cut may be sent to it and is not shown.
+    pub unseen: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,10 +66,15 @@ pub enum Cut {
     Ready,
     /// Begin with piece `first` (it may be yet to come), the new input moved later by `shift`.
     At { first: usize, shift: i64 },
+    /// Begin with key frame `first`, decode unseen up to `show`, and show from there.
+    CatchUp { first: usize, show: i64 },
 }
 
 /// Looks for the cut among the pieces of the gate; the last one has just arrived.
 pub fn find(situation: &Situation, pieces: &[Placed]) -> Cut {
+    if let Some(catch_up) = situation.catch_up(pieces) {
+        return catch_up;
+    }
     let newest = pieces.len().saturating_sub(1);
     let usable = |(i, piece): &(usize, &Placed)| {
         (situation.coding != Coding::Delta || piece.key)
@@ -100,6 +107,9 @@ pub fn find(situation: &Situation, pieces: &[Placed]) -> Cut {
 /// The first piece to be sent of a stream of the new input, none of it before `floor`; the number of
 /// pieces when it is yet to come.
 pub fn follow(situation: &Situation, pieces: &[Placed], floor: i64) -> usize {
+    if situation.unseen {
+        return catch_up_from(situation.coding, pieces, floor);
+    }
     let newest = pieces.len().saturating_sub(1);
     pieces
         .iter()
@@ -111,6 +121,17 @@ pub fn follow(situation: &Situation, pieces: &[Placed], floor: i64) -> usize {
                 && situation.fits(piece)
         })
         .map_or(pieces.len(), |(i, _)| i)
+}
+
+/// Where a decoder has to begin to show what is at `show`.
+fn catch_up_from(coding: Coding, pieces: &[Placed], show: i64) -> usize {
+    let before = pieces.iter().rposition(|p| p.key && p.start <= show);
+    let reached = pieces.iter().position(|p| p.end > show);
+    match coding {
+        Coding::Delta => before.or_else(|| pieces.iter().position(|p| p.key)),
+        Coding::Raw | Coding::Independent => reached,
+    }
+    .unwrap_or(pieces.len())
 }
 
 /// A living input whose key frame came just too late: after enough patience it is moved later by
@@ -133,6 +154,15 @@ fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
 }
 
 impl Situation {
+    /// The old input is gone and a decoder follows: no key frame is waited for. What would be late is
+    /// not shown either.
+    fn catch_up(&self, pieces: &[Placed]) -> Option<Cut> {
+        let position = self.position.filter(|_| self.unseen && !self.alive)?;
+        let show = position.end.max(self.now.saturating_sub(self.latency));
+        let first = pieces.iter().rposition(|p| p.key && p.start <= show)?;
+        (self.coding == Coding::Delta).then_some(Cut::CatchUp { first, show })
+    }
+
     /// Neither repeats nor goes back.
     fn fits(&self, piece: &Placed) -> bool {
         let Some(position) = self.position else {
@@ -209,6 +239,7 @@ mod tests {
             alive: false,
             waited: false,
             missed: false,
+            unseen: false,
         }
     }
 
@@ -254,6 +285,42 @@ mod tests {
         let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
         assert_eq!(find(&dead, &[frame(3, true), frame(4, false)]), Cut::Wait);
         assert_eq!(find(&dead, &[frame(2, true), frame(4, true)]), at(1));
+    }
+
+    #[test]
+    fn before_a_decoder_no_key_frame_is_waited_for() {
+        let dead = Situation {
+            unseen: true,
+            ..situation(Coding::Delta, sent_up_to(3), 12 * FRAME)
+        };
+        let pieces: Vec<_> = (0..12).map(|n| frame(n, n == 0 || n == 10)).collect();
+        // Late pictures are not shown: the last key frame before now is enough.
+        let now = 12 * FRAME;
+        assert_eq!(
+            find(&dead, &pieces),
+            Cut::CatchUp {
+                first: 10,
+                show: now
+            }
+        );
+        // With the latency to hide it, the cut is where the output stopped.
+        let hidden = Situation {
+            latency: 10 * FRAME,
+            ..dead
+        };
+        let stopped = 4 * FRAME;
+        assert_eq!(
+            find(&hidden, &pieces),
+            Cut::CatchUp {
+                first: 0,
+                show: stopped
+            }
+        );
+        let sound = Situation {
+            coding: Coding::Independent,
+            ..hidden
+        };
+        assert_eq!(follow(&sound, &pieces, stopped), 4);
     }
 
     #[test]
@@ -325,7 +392,7 @@ mod tests {
             let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
             let last = first + pieces.len() as i64 - 1;
             let position = sent.and_then(sent_up_to);
-            let situation = Situation { coding, position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed };
+            let situation = Situation { coding, position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
             // The naive answer: the first piece that breaks no rule, looked for one by one.
             let naive = (0..pieces.len()).find(|i| {
                 let n = first + *i as i64;
@@ -341,6 +408,7 @@ mod tests {
                     prop_assert!(coding == Coding::Delta && keys[i]);
                     prop_assert_eq!(pieces[i].start + shift, position.map_or(0, |p| p.end));
                 }
+                Cut::CatchUp { .. } => prop_assert!(false, "no decoder follows"),
                 Cut::Ready => prop_assert!(!waited && (alive && naive.is_some() || naive.is_none() && coding != Coding::Delta)),
                 Cut::Wait => prop_assert!(naive.is_none() && coding == Coding::Delta),
             }

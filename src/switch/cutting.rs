@@ -3,7 +3,7 @@
 //! with what the standby kept, and reported.
 
 use super::brain::Outbox;
-use super::cut::{self, Cut};
+use super::cut::{self, Cut, Situation};
 use super::flow::Step;
 use super::pad::Place;
 use super::report::Report;
@@ -53,6 +53,12 @@ impl State {
                     now,
                     outbox,
                 );
+                true
+            }
+            Cut::CatchUp { first, show } => {
+                let unseen = pieces.iter().skip(first).filter(|p| p.end <= show).count();
+                pending.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
+                self.make_cut(place.input, gate, show, 0, false, now, outbox);
                 true
             }
             Cut::Ready => {
@@ -155,7 +161,7 @@ impl State {
             hidden: from.is_some()
                 && no_hole
                 && start.saturating_add(situation.latency) >= situation.now - JUST_NOW / 2,
-            decoded_unseen: 0,
+            decoded_unseen: pending.unseen,
             key_frame_wait,
             av_offset: self.av_offset(pending.to, gate, start),
         }
@@ -189,7 +195,15 @@ impl State {
         let Some(sink) = self.sink_mut(place.input, place.stream) else {
             return Step::Kept;
         };
-        let first = cut::follow(&situation, &pieces, sink.floor);
+        let floor = sink.floor;
+        let end = situation.position.map_or(i64::MIN, |position| position.end);
+        let catch_up = situation.unseen && floor > i64::MIN && situation.position.is_some();
+        let situation = Situation {
+            unseen: catch_up,
+            ..situation
+        };
+        let show = if catch_up { floor.max(end) } else { floor };
+        let first = cut::follow(&situation, &pieces, show);
         if first >= pieces.len() {
             return Step::Kept;
         }
@@ -197,6 +211,10 @@ impl State {
         sink.floor = i64::MIN;
         sink.pad.imp().on_air.store(true, Relaxed);
         let taken = sink.standby.take_from(first);
+        if let Some(output) = self.outputs.get_mut(&place.stream).filter(|_| catch_up) {
+            output.segment_due = true;
+            output.shown_from = show;
+        }
         let mut parcel = Parcel::default();
         for Piece {
             order,

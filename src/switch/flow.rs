@@ -253,12 +253,7 @@ impl State {
     }
 
     fn keep(&mut self, place: &Place, times: Times, buffer: gst::Buffer, now: Moment) {
-        let window = match self.sink(place.input, place.stream).map(|s| s.coding) {
-            Some(Coding::Raw) | None => {
-                signed(self.reported_latency().0.nseconds()).saturating_add(JUST_NOW)
-            }
-            Some(Coding::Delta | Coding::Independent) => signed(self.latency.nseconds()),
-        };
+        let window = signed(self.reported_latency().0.nseconds()).saturating_add(JUST_NOW);
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return;
         };

@@ -56,9 +56,11 @@ impl State {
         if coding != Coding::Delta && start < last.start {
             return None;
         }
-        let order = order.max(last.order);
+        // Only what a decoder will not show may lie before what was sent.
+        let unseen = start < output.shown_from;
+        let order = if unseen { order } else { order.max(last.order) };
         output.position = Some(Position {
-            order,
+            order: order.max(last.order),
             start: start.max(last.start),
             end: start.saturating_add(signed(times.duration)).max(last.end),
         });
@@ -103,7 +105,12 @@ impl State {
             parcel.events.push(gst::event::Caps::new(&caps));
         }
         if std::mem::take(&mut output.segment_due) {
-            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+            let start = clock(output.shown_from);
+            segment.set_start(start);
+            segment.set_base(start);
+            segment.set_time(start);
+            segment.set_position(start);
             parcel.events.push(gst::event::Segment::new(&segment));
         }
         if let Some(pad) = pad.filter(|_| sticky) {

@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Decided, not yet made.
     pub(super) pending: Option<Pending>,
     pub(super) latency: gst::ClockTime,
+    /// A decoder follows every output.
+    pub(super) unseen: bool,
     /// Nothing is sent: PAUSED, for an owner that is live.
     pub(super) halted: bool,
     pub(super) switches: u64,
@@ -80,6 +82,8 @@ pub(super) struct Output {
     pub(super) discont: bool,
     pub(super) started: bool,
     pub(super) segment_due: bool,
+    /// Where the segment starts: a decoder shows nothing before it.
+    pub(super) shown_from: i64,
     /// Caps and tags of the input on air have to be sent again.
     pub(super) sticky_due: bool,
     pub(super) eos: bool,
@@ -97,6 +101,8 @@ pub(super) struct Pending {
     pub(super) ready_since: Option<Moment>,
     /// Key frames that came and did not fit.
     pub(super) missed: u32,
+    /// Pieces that are sent only for the decoder's sake.
+    pub(super) unseen: u32,
     pub(super) asked_at: Moment,
 }
 
@@ -118,6 +124,7 @@ impl State {
             on_air: None,
             pending: None,
             latency: gst::ClockTime::ZERO,
+            unseen: false,
             halted: false,
             switches: 0,
             last_report: None,
@@ -234,6 +241,7 @@ impl State {
             alive: self.is_leaving_alive(input, stream, now),
             waited: false,
             missed: false,
+            unseen: self.unseen,
         }
     }
 
@@ -393,6 +401,7 @@ impl Output {
             discont: true,
             started: false,
             segment_due: true,
+            shown_from: 0,
             sticky_due: true,
             eos: false,
         }
