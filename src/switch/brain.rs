@@ -2,6 +2,7 @@
 //! Where the policy meets the pads: it is told what was seen, its actions are carried out, its next
 //! wake-up is armed, and what happened is told to the world once no lock is held.
 
+use super::cutting::Plan;
 use super::imp::FailoverSwitch;
 use super::pad::FailoverSwitchPad;
 use super::report::{self, Report, number};
@@ -218,7 +219,7 @@ impl State {
                 });
                 if cause == Cause::Manual && gate.is_none() {
                     // Nothing to wait for: the next buffer is the new input's.
-                    self.make_cut(to, StreamId(0), i64::MIN, 0, true, now, outbox);
+                    self.make_cut(Plan::new(to, StreamId(0), true), now, outbox);
                 }
                 if let Some(input) = self.inputs.get(&to) {
                     input.wake_waiters();

@@ -16,6 +16,10 @@ const MOST_JITTER: i64 = 500_000_000;
 const MOST_SHIFT: i64 = 250_000_000;
 /// A hole that a living input may be about to fill.
 const WORTH_WAITING: i64 = 150_000_000;
+/// A group of so few pictures is decoded in no time.
+const CHEAP: usize = 3;
+/// A latency that hides the decoding of any sane group.
+const CATCH_UP: i64 = 500_000_000;
 /// What is taken for the length of a piece that does not say.
 const SOME_LENGTH: i64 = 10_000_000;
 
@@ -154,13 +158,21 @@ fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
 }
 
 impl Situation {
-    /// The old input is gone and a decoder follows: no key frame is waited for. What would be late is
-    /// not shown either.
+    /// A decoder follows: no key frame is waited for. What would be late is not shown either. A living
+    /// input is left only where the decoder has caught up at once, or where the latency hides it.
     fn catch_up(&self, pieces: &[Placed]) -> Option<Cut> {
-        let position = self.position.filter(|_| self.unseen && !self.alive)?;
-        let show = position.end.max(self.now.saturating_sub(self.latency));
+        let position = self
+            .position
+            .filter(|_| self.unseen && self.coding == Coding::Delta)?;
+        let late = self.now.saturating_sub(self.latency);
+        let show = if self.alive {
+            position.end
+        } else {
+            position.end.max(late)
+        };
         let first = pieces.iter().rposition(|p| p.key && p.start <= show)?;
-        (self.coding == Coding::Delta).then_some(Cut::CatchUp { first, show })
+        let costly = pieces.len() - first > CHEAP && self.latency < CATCH_UP;
+        (!self.alive || !costly).then_some(Cut::CatchUp { first, show })
     }
 
     /// Neither repeats nor goes back.
@@ -321,6 +333,31 @@ mod tests {
             ..hidden
         };
         assert_eq!(follow(&sound, &pieces, stopped), 4);
+    }
+
+    #[test]
+    fn a_living_input_is_left_for_a_key_frame_that_comes_just_behind_it() {
+        let alive = Situation {
+            unseen: true,
+            alive: true,
+            ..situation(Coding::Delta, sent_up_to(3), 4 * FRAME)
+        };
+        let caught_up = Cut::CatchUp {
+            first: 1,
+            show: 4 * FRAME,
+        };
+        assert_eq!(find(&alive, &[frame(2, false), frame(3, true)]), caught_up);
+        let long: Vec<_> = (0..4).map(|n| frame(n, n == 0)).collect();
+        assert_eq!(find(&alive, &long), Cut::Wait);
+        let hidden = Situation {
+            latency: 100 * FRAME,
+            ..alive
+        };
+        let whole = Cut::CatchUp {
+            first: 0,
+            show: 4 * FRAME,
+        };
+        assert_eq!(find(&hidden, &long), whole);
     }
 
     #[test]

@@ -19,6 +19,35 @@ const ASK_AGAIN: Span = Span::from_millis(500);
 /// Key frames that may come too late before the input is moved.
 const MOST_MISSED: u32 = 2;
 
+/// A cut that is about to be made.
+pub(super) struct Plan {
+    to: InputId,
+    /// The stream that decided.
+    gate: StreamId,
+    /// Output time: nothing of the new input is shown before it.
+    start: i64,
+    /// How much later the new input is placed from now on.
+    shift: i64,
+    /// The input that is left still delivers.
+    alive: bool,
+    /// A decoder gets what lies before `start`, and does not show it.
+    catch_up: bool,
+}
+
+impl Plan {
+    /// From whatever comes next on.
+    pub(super) fn new(to: InputId, gate: StreamId, alive: bool) -> Self {
+        Self {
+            to,
+            gate,
+            start: i64::MIN,
+            shift: 0,
+            alive,
+            catch_up: false,
+        }
+    }
+}
+
 impl State {
     /// Makes the cut to this input if what has come allows it.
     pub(super) fn try_cut(&mut self, place: &Place, now: Moment, outbox: &mut Outbox) -> bool {
@@ -44,21 +73,23 @@ impl State {
                 let start = pieces
                     .get(first)
                     .map_or(i64::MIN, |p| p.start.saturating_add(shift));
-                self.make_cut(
-                    place.input,
-                    gate,
+                let plan = Plan {
                     start,
                     shift,
-                    situation.alive,
-                    now,
-                    outbox,
-                );
+                    ..Plan::new(place.input, gate, situation.alive)
+                };
+                self.make_cut(plan, now, outbox);
                 true
             }
             Cut::CatchUp { first, show } => {
                 let unseen = pieces.iter().skip(first).filter(|p| p.end <= show).count();
                 pending.unseen = u32::try_from(unseen).unwrap_or(u32::MAX);
-                self.make_cut(place.input, gate, show, 0, false, now, outbox);
+                let plan = Plan {
+                    start: show,
+                    catch_up: true,
+                    ..Plan::new(place.input, gate, situation.alive)
+                };
+                self.make_cut(plan, now, outbox);
                 true
             }
             Cut::Ready => {
@@ -82,22 +113,13 @@ impl State {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    pub(super) fn make_cut(
-        &mut self,
-        to: InputId,
-        gate: StreamId,
-        start: i64,
-        shift: i64,
-        alive: bool,
-        now: Moment,
-        outbox: &mut Outbox,
-    ) {
+    pub(super) fn make_cut(&mut self, plan: Plan, now: Moment, outbox: &mut Outbox) {
         let Some(pending) = self.pending.take() else {
             return;
         };
+        let Plan { to, gate, .. } = plan;
         let from = self.on_air.replace(to);
-        let report = self.report(gate, &pending, from, start, now);
+        let report = self.report(gate, &pending, from, plan.start, now);
         if let Some(old) = from
             .filter(|from| *from != to)
             .and_then(|f| self.inputs.get_mut(&f))
@@ -111,12 +133,14 @@ impl State {
             old.wake_waiters();
         }
         if let Some(new) = self.inputs.get_mut(&to) {
-            new.timeline.delay_by(shift);
+            new.timeline.delay_by(plan.shift);
             new.timeline.freeze(true);
-            for sink in new.sinks.values_mut() {
+            for (stream, sink) in &mut new.sinks {
                 sink.open = false;
                 // While the old input lives, its sound goes on until the new one's fits on.
-                sink.floor = if alive { i64::MIN } else { start };
+                let follows = plan.alive && (*stream != gate || !plan.catch_up);
+                sink.floor = if follows { i64::MIN } else { plan.start };
+                sink.catch_up = plan.catch_up;
                 sink.pad.imp().on_air.store(true, Relaxed);
             }
             new.wake_waiters();
@@ -197,7 +221,7 @@ impl State {
         };
         let floor = sink.floor;
         let end = situation.position.map_or(i64::MIN, |position| position.end);
-        let catch_up = situation.unseen && floor > i64::MIN && situation.position.is_some();
+        let catch_up = sink.catch_up && situation.position.is_some();
         let situation = Situation {
             unseen: catch_up,
             ..situation
@@ -209,6 +233,7 @@ impl State {
         }
         sink.open = true;
         sink.floor = i64::MIN;
+        sink.catch_up = false;
         sink.pad.imp().on_air.store(true, Relaxed);
         let taken = sink.standby.take_from(first);
         if let Some(output) = self.outputs.get_mut(&place.stream).filter(|_| catch_up) {

@@ -60,6 +60,8 @@ pub(super) struct Sink {
     pub(super) open: bool,
     /// On air, but nothing before this (output time) is sent.
     pub(super) floor: i64,
+    /// On air, and what lies before the cut is sent for the decoder's sake.
+    pub(super) catch_up: bool,
     pub(super) eos: bool,
     pub(super) upstream: Option<Upstream>,
     pub(super) buffers: u64,
@@ -334,6 +336,7 @@ impl Sink {
             begun: false,
             open: false,
             floor: i64::MIN,
+            catch_up: false,
             eos: false,
             upstream: None,
             buffers: 0,
