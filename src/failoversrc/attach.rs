@@ -9,6 +9,7 @@ use crate::policy::InputId;
 use crate::sources::{Description, Kind, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// The present attempt of an input.
 pub(super) struct Registered {
@@ -51,6 +52,12 @@ impl FailoverSrc {
         source.bin.connect_pad_removed(move |_, pad| {
             if let Some(element) = weak.upgrade() {
                 element.imp().detach(input, number, pad);
+            }
+        });
+        let weak = obj.downgrade();
+        source.bin.connect_no_more_pads(move |_| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().say_no_more_pads();
             }
         });
         if let Err(error) = obj.add(&source.bin) {
@@ -188,6 +195,15 @@ impl FailoverSrc {
         for ghost in new {
             let _ = obj.add_pad(&ghost);
         }
+        self.say_no_more_pads();
+    }
+
+    /// Once a run, for applications that wait for it, such as playbin. A stream that nobody knew of
+    /// may still bring a pad later.
+    fn say_no_more_pads(&self) {
+        if !self.said_no_more_pads.swap(true, SeqCst) {
+            self.obj().no_more_pads();
+        }
     }
 
     fn plan(&self) -> Plan {
@@ -203,6 +219,7 @@ impl FailoverSrc {
     pub(super) fn remove_outputs(&self) {
         let obj = self.obj();
         self.outputs().clear();
+        self.said_no_more_pads.store(false, SeqCst);
         for pad in obj.src_pads() {
             let _ = pad.set_active(false);
             let _ = obj.remove_pad(&pad);

@@ -53,7 +53,7 @@ pub struct FailoverSrc {
         builder(SwitchBack::default()).mutable_playing())]
     #[property(name = "latency", nick = "Latency", type = u64, member = latency, get, set = Self::set_latency,
         maximum = LONGEST,
-        blurb = "Latency reported on top of the inputs' own, for sinks to wait (in nanoseconds)",
+        blurb = "Extra latency for sinks to wait; a failover is hidden when it covers timeout plus the time to decode a group of pictures, 0 = none (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "output", nick = "Output", type = Output, member = output, get, set,
         blurb = "What the output pads carry", builder(Output::default()).mutable_ready())]
@@ -63,7 +63,7 @@ pub struct FailoverSrc {
         blurb = "What is sent when every input is down, with output=decoded", builder(Slate::default()).mutable_playing())]
     #[property(name = "retry-initial", nick = "Retry Initial", type = u64, member = retry_initial, get, set,
         maximum = LONGEST, default = SECOND / 2,
-        blurb = "Least time between the starts of two attempts of an input; doubles with each failure (in nanoseconds)",
+        blurb = "Least time between the starts of two attempts of an input; doubles with each failure, and attempts go on for ever (in nanoseconds)",
         builder().mutable_ready())]
     #[property(name = "retry-max", nick = "Retry Max", type = u64, member = retry_max, get, set,
         maximum = LONGEST, default = 30 * SECOND,
@@ -91,6 +91,7 @@ pub struct FailoverSrc {
     pub(super) stopping: Arc<()>,
     playing: AtomicBool,
     down: AtomicBool,
+    pub(super) said_no_more_pads: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -92,7 +92,7 @@ pub(super) mod imp {
         pub(in crate::switch) wait: Wait,
         #[property(name = "priority", nick = "Priority",
             blurb = "Order of preference of this pad's input, 0 is preferred most",
-            get = Self::priority, set = Self::set_priority, explicit_notify)]
+            get = Self::priority, set = Self::set_priority, builder().mutable_playing())]
         pub(in crate::switch) priority: AtomicU32,
         #[property(name = "is-healthy", nick = "Is Healthy",
             blurb = "Whether this pad's input delivers on all its streams",
@@ -116,7 +116,6 @@ pub(super) mod imp {
             if let (Some(switch), Some(place)) = (switch, self.place.get()) {
                 switch.imp().prioritise(place.input, priority);
             }
-            self.obj().notify_priority();
         }
 
         fn is_healthy(&self) -> bool {

@@ -148,11 +148,11 @@ impl State {
         }
         for (id, input) in &mut self.inputs {
             input.restart();
-            let priority = input.sinks.values().next().map(|sink| {
-                let shell = sink.pad.imp();
-                shell.on_air.store(false, Relaxed);
-                shell.priority.load(Relaxed)
-            });
+            for sink in input.sinks.values() {
+                sink.pad.imp().on_air.store(false, Relaxed);
+            }
+            let first = input.sinks.values().next();
+            let priority = first.map(|sink| sink.pad.imp().priority.load(Relaxed));
             self.policy.observe(
                 Moment::ZERO,
                 Observation::InputAdded {
