@@ -7,7 +7,7 @@ use super::imp::FailoverSrc;
 use super::input::{Do, Life};
 use super::output::COMPLETE_AFTER;
 use super::settings::Resolved;
-use super::start::{start, time_base};
+use super::start::{Runner, time_base};
 use super::{CAT, Standby};
 use crate::clock::Stopwatch;
 use crate::policy::{Cause, HealthKind, InputId, Moment, Retry, Span};
@@ -46,6 +46,7 @@ pub(super) struct Control {
 /// A source that runs.
 struct Attempt {
     source: Source,
+    runner: Runner,
     number: u64,
 }
 
@@ -339,8 +340,12 @@ impl Owner {
                 let switch = shell.switch().imp();
                 switch.set_time_base(input.id, base, live);
                 switch.connecting(input.id);
-                start(&element, &source, input.id, number);
-                input.attempt = Some(Attempt { source, number });
+                let runner = Runner::start(&element, &source, input.id, number);
+                input.attempt = Some(Attempt {
+                    source,
+                    runner,
+                    number,
+                });
             }
             Err(crate::sources::Error::Stopping(_)) => input.life.postpone(now),
             Err(error) => {
@@ -369,20 +374,7 @@ impl Owner {
             shell.withdraw(id, attempt.number, &attempt.source);
             shell.stopping()
         });
-        let stop = move || {
-            let _ = attempt.source.bin.set_state(gst::State::Null);
-            attempt.source.release();
-            drop(stopping);
-        };
-        let thread = std::thread::Builder::new().name(format!("failoversrc:stop-{}", id.0));
-        if let (Err(error), Some(element)) = (thread.spawn(stop), element) {
-            gst::error!(
-                CAT,
-                obj = element,
-                "input {}: no thread to stop in: {error}",
-                id.0
-            );
-        }
+        attempt.runner.stop(attempt.source, stopping);
     }
 
     fn set_paused(&mut self, element: &super::FailoverSrc, paused: bool) {
@@ -392,7 +384,7 @@ impl Owner {
         self.paused = paused;
         for input in &self.inputs {
             if let Some(attempt) = &input.attempt {
-                start(element, &attempt.source, input.id, attempt.number);
+                attempt.runner.follow(element, &attempt.source);
             }
         }
     }

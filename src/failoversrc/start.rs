@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Starting a source, in a thread of its own: a source that hangs in a state change harms nobody.
+//! Starting and stopping a source, in a thread of its own: a source that hangs in a state change
+//! harms nobody.
 
 use super::CAT;
 use super::control::Order;
@@ -8,41 +9,97 @@ use crate::sources::{Source, Timestamps};
 use crate::switch::timeline::TimeBase;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// Starts a source, or leads it to the state that its element has, in a thread of its own.
-pub(super) fn start(element: &super::FailoverSrc, source: &Source, input: InputId, attempt: u64) {
-    let bin = source.bin.clone();
-    let state = match element.imp().is_playing() {
-        true => gst::State::Playing,
-        false => gst::State::Paused,
-    };
-    if let Some(clock) = element.clock() {
-        let _ = bin.set_clock(Some(&clock));
-    }
-    bin.set_base_time(element.base_time().unwrap_or_default());
-    bin.set_start_time(gst::ClockTime::NONE);
-    let orders = element.imp().orders();
-    let run = move || {
-        if bin.set_state(state).is_err()
-            && let Some(orders) = orders
-        {
-            let text = "it could not be started".to_owned();
-            let _ = orders.send(Order::Failed {
-                input,
-                attempt,
-                text,
-            });
+/// A source's changes of state, in a thread of its own and one after the other: two threads could
+/// overtake one another, and a stopped source would run again.
+pub(super) struct Runner {
+    steps: Sender<Step>,
+}
+
+enum Step {
+    To(gst::State),
+    Stop {
+        source: Source,
+        /// Dropped when it has stopped.
+        stopping: Option<Arc<()>>,
+    },
+}
+
+impl Runner {
+    /// Starts a source.
+    pub(super) fn start(
+        element: &super::FailoverSrc,
+        source: &Source,
+        input: InputId,
+        attempt: u64,
+    ) -> Self {
+        let (steps, inbox) = channel();
+        let bin = source.bin.clone();
+        let orders = element.imp().orders();
+        let run = move || {
+            while let Some(step) = newest(&inbox) {
+                match step {
+                    Step::To(state) if bin.set_state(state).is_err() => {
+                        let text = "it could not be started".to_owned();
+                        let _ = orders.as_ref().map(|orders| {
+                            orders.send(Order::Failed {
+                                input,
+                                attempt,
+                                text,
+                            })
+                        });
+                    }
+                    Step::To(_) => (),
+                    Step::Stop { source, stopping } => {
+                        let _ = source.bin.set_state(gst::State::Null);
+                        source.release();
+                        drop(stopping);
+                        break;
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("failoversrc:input-{}", input.0));
+        if let Err(error) = thread.spawn(run) {
+            gst::error!(
+                CAT,
+                obj = element,
+                "input {}: no thread to start in: {error}",
+                input.0
+            );
         }
-    };
-    let thread = std::thread::Builder::new().name(format!("failoversrc:start-{}", input.0));
-    if let Err(error) = thread.spawn(run) {
-        gst::error!(
-            CAT,
-            obj = element,
-            "input {}: no thread to start in: {error}",
-            input.0
-        );
+        let runner = Self { steps };
+        runner.follow(element, source);
+        runner
     }
+
+    /// Leads the source to the state that its element has.
+    pub(super) fn follow(&self, element: &super::FailoverSrc, source: &Source) {
+        let state = match element.imp().is_playing() {
+            true => gst::State::Playing,
+            false => gst::State::Paused,
+        };
+        if let Some(clock) = element.clock() {
+            let _ = source.bin.set_clock(Some(&clock));
+        }
+        let base = element.base_time().unwrap_or_default();
+        source.bin.set_base_time(base);
+        source.bin.set_start_time(gst::ClockTime::NONE);
+        let _ = self.steps.send(Step::To(state));
+    }
+
+    /// Stops it. It may hang there, and nobody waits for it.
+    pub(super) fn stop(self, source: Source, stopping: Option<Arc<()>>) {
+        let _ = self.steps.send(Step::Stop { source, stopping });
+    }
+}
+
+/// The next step, or the last of several: what was overtaken need not be done.
+fn newest(inbox: &Receiver<Step>) -> Option<Step> {
+    let first = inbox.recv().ok()?;
+    Some(inbox.try_iter().last().unwrap_or(first))
 }
 
 /// How the timestamps of a source are placed. RTMP comes in real time whatever its element says.
