@@ -6,6 +6,7 @@ use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
 use crate::policy::{InputId, Standby as Keep};
+use crate::sources;
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
 use gst::glib;
 use gst::prelude::*;
@@ -416,12 +417,12 @@ impl ElementImpl for FailoverSrc {
 
 impl BinImpl for FailoverSrc {
     fn handle_message(&self, message: gst::Message) {
-        if let Some((input, attempt)) = message.src().and_then(|src| self.source_of(src)) {
+        if message.src().is_some_and(sources::owns) {
             match message.view() {
                 gst::MessageView::NeedContext(_)
                 | gst::MessageView::HaveContext(_)
                 | gst::MessageView::Latency(_) => self.parent_handle_message(message),
-                _ => self.source_message(input, attempt, &message),
+                _ => self.source_message(&message),
             }
             return;
         }

@@ -27,7 +27,11 @@ impl FailoverSrc {
     }
 
     /// A source's message: its errors are its input's, and nobody else's business.
-    pub(super) fn source_message(&self, input: InputId, attempt: u64, message: &gst::Message) {
+    pub(super) fn source_message(&self, message: &gst::Message) {
+        // Late words of a source that was given up are nobody's business.
+        let Some((input, attempt)) = message.src().and_then(|src| self.source_of(src)) else {
+            return;
+        };
         let Some(description) = self.description(input, attempt) else {
             return;
         };

@@ -143,6 +143,18 @@ impl Source {
     }
 }
 
+/// Whether an object is a source of this floor, or inside one.
+pub(crate) fn owns(object: &gst::Object) -> bool {
+    let mut next = Some(object.clone());
+    while let Some(object) = next {
+        if object.is::<bin::SourceBin>() {
+            return true;
+        }
+        next = object.parent();
+    }
+    false
+}
+
 fn check_uri(uri: &str) -> Result<(), Error> {
     let scheme = redact::scheme(uri);
     if scheme.is_empty() {
