@@ -34,6 +34,8 @@ pub(super) enum Order {
     Restart(InputId),
     Pause,
     Resume,
+    /// The application wants no more.
+    End,
     Quit,
 }
 
@@ -215,6 +217,14 @@ impl Owner {
             }
             Order::Pause => self.set_paused(&element, true),
             Order::Resume => self.set_paused(&element, false),
+            Order::End => {
+                for index in 0..self.inputs.len() {
+                    if self.inputs.get_mut(index).is_some_and(|i| i.life.ended()) {
+                        self.end(index);
+                    }
+                }
+                shell.end_of_all();
+            }
             Order::Quit => (),
         }
     }

@@ -387,6 +387,16 @@ impl ElementImpl for FailoverSrc {
         TEMPLATES.as_ref()
     }
 
+    /// An application ends a recording by sending EOS: it is the end of the output, and no input's
+    /// failure.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Eos && self.has_control() {
+            self.order(Order::End);
+            return true;
+        }
+        self.parent_send_event(event)
+    }
+
     fn change_state(
         &self,
         transition: gst::StateChange,

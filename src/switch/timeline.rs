@@ -16,6 +16,8 @@ const IN_STEP: i64 = 1_000_000_000;
 const IN_STEP_NOT_LIVE: i64 = 5_000_000_000;
 /// In step and no later than this, beyond the declared latency: there is no old data to come.
 const PROMPT: i64 = 100_000_000;
+/// So many buffers make a habit.
+const HABIT: u32 = 8;
 /// A change of the delay that no network makes: the sender's time base has changed.
 const JUMP: i64 = 1_000_000_000;
 /// The least delay is that of this long.
@@ -48,6 +50,8 @@ pub struct Timeline {
     /// Arrival and timestamp since when it is watched whether it comes in real time.
     pace: Option<(u64, i64)>,
     settled: bool,
+    /// Buffers since the reset.
+    seen: u32,
 }
 
 impl Timeline {
@@ -125,6 +129,7 @@ impl Timeline {
         if jumped {
             self.unsettle();
         }
+        self.seen = self.seen.saturating_add(1);
         self.settle(arrival, ts);
         self.remember(arrival, delay);
         if let Some(least) = self.delays.iter().map(|d| d.1).min() {
@@ -134,6 +139,9 @@ impl Timeline {
 
     /// How late the input is by habit: the least delay of the window, where the output has it.
     pub fn lateness(&self) -> i64 {
+        if self.seen < HABIT {
+            return 0;
+        }
         let least = self.delays.iter().map(|d| d.1).min();
         least.map_or(0, |least| least.saturating_sub(self.offset()).max(0))
     }
@@ -166,6 +174,7 @@ impl Timeline {
         self.delays.clear();
         self.pace = None;
         self.settled = false;
+        self.seen = 0;
     }
 
     /// Settled is what is in step and prompt, or comes no faster than twice real time.
