@@ -12,7 +12,8 @@ use super::standby::Coding;
 const STILL_ON_TIME: i64 = 2_000_000;
 /// How much later than by habit the newest raw piece may come and still be of use.
 const MOST_JITTER: i64 = 500_000_000;
-/// How far a living input may be moved later when its key frames always come just behind.
+/// How far a living input may be moved later, beyond its own lateness, when its key frames always
+/// come behind.
 const MOST_SHIFT: i64 = 250_000_000;
 /// A hole that a living input may be about to fill.
 const WORTH_WAITING: i64 = 150_000_000;
@@ -138,8 +139,8 @@ fn catch_up_from(coding: Coding, pieces: &[Placed], show: i64) -> usize {
     .unwrap_or(pieces.len())
 }
 
-/// A living input whose key frame came just too late: after enough patience it is moved later by
-/// that little, for its next key frame would come just as late.
+/// A living input whose key frame came too late: after enough patience it is moved later by that
+/// much, for its next key frame would come just as late.
 fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
     let (Some(position), Some(piece)) = (situation.position, pieces.get(newest)) else {
         return Cut::Wait;
@@ -148,7 +149,8 @@ fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
         .end
         .saturating_sub(piece.start)
         .max(position.order.saturating_add(1).saturating_sub(piece.order));
-    if piece.key && situation.missed && behind <= MOST_SHIFT {
+    let most = situation.lateness.saturating_add(MOST_SHIFT);
+    if piece.key && situation.missed && behind <= most {
         return Cut::At {
             first: newest,
             shift: behind.max(0),

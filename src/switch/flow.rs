@@ -151,7 +151,9 @@ impl State {
         let times = sink.times(sent, now);
         sink.stamp = Some(now);
         let announce = std::mem::take(&mut sink.announce);
-        input.timeline.observe(now.nanos(), times.order, end);
+        if input.timeline.observe(now.nanos(), times.order, end) {
+            input.forget_kept();
+        }
         // The alarm may be late; who comes by does its work.
         let overdue = self.next_wake.is_some_and(|at| at <= now);
         if announce || overdue {
@@ -254,6 +256,7 @@ impl State {
 
     fn keep(&mut self, place: &Place, times: Times, buffer: gst::Buffer, now: Moment) {
         let window = signed(self.reported_latency().0.nseconds()).saturating_add(JUST_NOW);
+        let is_on_air = self.is_on_air(place.input);
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return;
         };
@@ -267,6 +270,8 @@ impl State {
             .min();
         if let Some(sink) = input.sinks.get_mut(&place.stream) {
             let from = match sink.coding {
+                // The pictures may have begun already, and are kept no more.
+                Coding::Independent if is_on_air => i64::MIN,
                 Coding::Independent => pictures.map_or(from, |start| start.min(from)),
                 Coding::Raw | Coding::Delta => from,
             };

@@ -307,6 +307,12 @@ impl Input {
         }
     }
 
+    pub(super) fn forget_kept(&mut self) {
+        for sink in self.sinks.values_mut() {
+            sink.standby.clear();
+        }
+    }
+
     pub(super) fn is_eos(&self) -> bool {
         let mut fed = self
             .sinks

@@ -45,7 +45,8 @@ pub struct Timeline {
     latency: i64,
     offset: Option<i64>,
     frozen: bool,
-    last_delay: Option<i64>,
+    /// Of the buffer before: its delay and its timestamp.
+    last: Option<(i64, i64)>,
     delays: VecDeque<(u64, i64)>,
     /// Arrival and timestamp since when it is watched whether it comes in real time.
     pace: Option<(u64, i64)>,
@@ -84,7 +85,7 @@ impl Timeline {
     /// A new source, or a flush: nothing known of its time any more.
     pub fn reset(&mut self) {
         self.offset = None;
-        self.last_delay = None;
+        self.last = None;
         self.unsettle();
     }
 
@@ -107,25 +108,24 @@ impl Timeline {
         self.offset = Some(self.offset().saturating_add(by));
     }
 
-    /// Takes note of a buffer. `end` is where the output stands: time never goes back there.
-    pub fn observe(&mut self, arrival: u64, ts: i64, end: u64) {
+    /// Takes note of a buffer. `end` is where the output stands: time never goes back there. Returns
+    /// whether the sender's time base has changed: what was kept of it counts no more.
+    pub fn observe(&mut self, arrival: u64, ts: i64, end: u64) -> bool {
         let delay = signed(arrival).saturating_sub(ts);
         if self.frozen && self.offset.is_some() {
-            self.watch_for_jump(arrival, ts, end);
-            return;
+            return self.watch_for_jump(arrival, ts, end);
         }
-        let jumped = self
-            .last_delay
-            .is_some_and(|last| delay.saturating_sub(last).saturating_abs() > JUMP);
-        self.last_delay = Some(delay);
+        let is_far = |a: i64, b: i64| a.saturating_sub(b).saturating_abs() > JUMP;
+        let last = self.last.replace((delay, ts));
         if !self.live {
             // It comes faster than real time: only its first buffer says where it begins.
             if self.offset.is_none() {
                 self.offset = Some(self.choose(delay));
             }
             self.settled = true;
-            return;
+            return false;
         }
+        let jumped = last.is_some_and(|(before, _)| is_far(delay, before));
         if jumped {
             self.unsettle();
         }
@@ -135,6 +135,8 @@ impl Timeline {
         if let Some(least) = self.delays.iter().map(|d| d.1).min() {
             self.offset = Some(self.choose(least));
         }
+        // After a silence of the network the delay jumps too, but the timestamps go on.
+        jumped && last.is_some_and(|(_, before)| is_far(ts, before))
     }
 
     /// How late the input is by habit: the least delay of the window, where the output has it.
@@ -151,7 +153,7 @@ impl Timeline {
         ts.saturating_add(self.offset())
     }
 
-    fn watch_for_jump(&mut self, arrival: u64, ts: i64, end: u64) {
+    fn watch_for_jump(&mut self, arrival: u64, ts: i64, end: u64) -> bool {
         let placed = self.place(ts);
         let back = placed < signed(end).saturating_sub(JUMP);
         let ahead = self.live
@@ -162,6 +164,7 @@ impl Timeline {
             self.offset = Some(signed(arrival.max(end)).saturating_sub(ts));
             self.delays.clear();
         }
+        back || ahead
     }
 
     fn is_in_step(&self, delay: i64) -> bool {

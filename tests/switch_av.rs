@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MPL-2.0
+//! An input is switched whole: its picture and its sound go on air together and leave together.
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use gst::prelude::*;
+use stage::{Feed, Frame, Frames, Output, Seen, Sent, Stage, aac, h264, pcm, raw, switch};
+
+/// The picture and the sound of one input.
+struct Pair {
+    picture: Feed,
+    sound: Feed,
+}
+
+impl Pair {
+    fn new(stage: &Stage, input: u32, picture: &gst::Caps, sound: &gst::Caps) -> Self {
+        Self {
+            picture: stage.feed(&format!("sink_{input}"), picture),
+            sound: stage.feed(&format!("sink_{input}_1"), sound),
+        }
+    }
+
+    /// 20 ms of both; a key frame each half second.
+    fn push(&self, at: u64) {
+        self.push_picture(at);
+        self.sound.push(Frame::at(at));
+    }
+
+    fn push_picture(&self, at: u64) {
+        let caps = self.picture.pad.current_caps().expect("caps");
+        let is_key = caps == raw() || at % 500 == 0;
+        self.picture.push(Frame::at(at).delta_unless(is_key));
+    }
+}
+
+struct Scene {
+    stage: Stage,
+    sound: Output,
+    primary: Pair,
+    backup: Pair,
+}
+
+impl Scene {
+    fn new(picture: &gst::Caps, sound: &gst::Caps, properties: &[(&str, &str)]) -> Self {
+        let all = [&[("timeout", "500000000")], properties].concat();
+        let stage = Stage::new(&all);
+        let primary = Pair::new(&stage, 0, picture, sound);
+        let backup = Pair::new(&stage, 1, picture, sound);
+        let sound = stage.output("src_1");
+        stage.play();
+        Self {
+            stage,
+            sound,
+            primary,
+            backup,
+        }
+    }
+
+    fn both(&self, until: u64) {
+        let from = self.stage.now();
+        self.stage.every(20, from..until, |at| {
+            self.primary.push(at);
+            self.backup.push(at);
+        });
+        self.stage.to(until);
+    }
+
+    fn pictures(&self) -> Vec<Sent> {
+        self.stage.sent()
+    }
+
+    fn sounds(&self) -> Vec<Sent> {
+        self.sound.frames()
+    }
+
+    fn assert_programmes(&self) {
+        self.stage.out.assert_one_programme();
+        self.sound.assert_one_programme();
+    }
+}
+
+fn kinds() -> [(gst::Caps, gst::Caps); 2] {
+    [(raw(), pcm()), (h264(), aac())]
+}
+
+#[test]
+fn when_only_the_picture_stalls_the_sound_leaves_with_it() {
+    for (picture, sound) in kinds() {
+        let scene = Scene::new(&picture, &sound, &[]);
+        scene.both(1_000);
+        scene.stage.every(20, 1_000..4_000, |at| {
+            scene.primary.sound.push(Frame::at(at));
+            scene.backup.push(at);
+        });
+        assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+        assert_eq!(scene.pictures().runs().len(), 2);
+        assert_eq!(scene.sounds().runs().len(), 2, "{:?}", scene.sounds().runs());
+        scene.assert_programmes();
+    }
+}
+
+#[test]
+fn when_only_the_sound_stalls_the_picture_leaves_with_it() {
+    for (picture, sound) in kinds() {
+        let scene = Scene::new(&picture, &sound, &[]);
+        scene.both(1_000);
+        scene.stage.every(20, 1_000..4_000, |at| {
+            scene.primary.push_picture(at);
+            scene.backup.push(at);
+        });
+        assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+        assert_eq!(scene.pictures().runs().len(), 2);
+        assert_eq!(scene.pictures().longest_step(), 20);
+        assert_eq!(scene.sounds().runs().len(), 2);
+        scene.assert_programmes();
+    }
+}
+
+#[test]
+fn the_picture_and_the_sound_are_cut_within_one_buffer() {
+    for (picture, sound) in kinds() {
+        let scene = Scene::new(&picture, &sound, &[("recovery-time", "1000000000")]);
+        scene.both(1_000);
+        scene.stage.every(20, 1_000..3_000, |at| scene.backup.push(at));
+        scene.stage.to(3_000);
+        scene.both(6_000);
+        let cuts = |frames: &[Sent]| -> Vec<(u32, i64)> {
+            let pairs = frames.windows(2).filter(|pair| pair[0].input != pair[1].input);
+            pairs
+                .map(|pair| (pair[1].input, i64::try_from(pair[1].pts.unwrap_or(0)).unwrap_or(0)))
+                .collect()
+        };
+        let (of_picture, of_sound) = (cuts(&scene.pictures()), cuts(&scene.sounds()));
+        assert_eq!(of_picture.len(), 2, "{of_picture:?}");
+        assert_eq!(of_sound.len(), 2, "{of_sound:?}");
+        for (picture, sound) in of_picture.iter().zip(&of_sound) {
+            assert_eq!(picture.0, sound.0);
+            assert!((picture.1 - sound.1).abs() <= 20, "{of_picture:?} {of_sound:?}");
+        }
+        scene.assert_programmes();
+    }
+}
+
+#[test]
+fn a_return_loses_neither_picture_nor_sound() {
+    for (picture, sound) in kinds() {
+        let scene = Scene::new(&picture, &sound, &[("recovery-time", "1000000000")]);
+        scene.both(1_000);
+        scene.stage.every(20, 1_000..3_000, |at| scene.backup.push(at));
+        scene.stage.to(3_000);
+        scene.both(6_000);
+        assert_eq!(scene.stage.switches().len(), 2);
+        for frames in [scene.pictures(), scene.sounds()] {
+            let from_the_backup_on = &frames[50..];
+            let first = from_the_backup_on[0].pts.unwrap_or(0);
+            let expected: Vec<_> = (first..6_000).step_by(20).collect();
+            assert_eq!(from_the_backup_on.pts(), expected);
+        }
+    }
+}
+
+#[test]
+fn the_streams_of_an_input_share_one_time_base() {
+    let scene = Scene::new(&h264(), &aac(), &[]);
+    scene.both(1_000);
+    // A backup on a base of +1000 s whose sound is 40 ms ahead of its picture, as its sender made it.
+    let backup = &scene.backup;
+    for feed in [&backup.picture, &backup.sound] {
+        feed.stream_start();
+        feed.segment();
+    }
+    scene.stage.every(20, 1_000..4_000, |at| {
+        if at < 2_000 {
+            scene.primary.push(at);
+        }
+        let base = 1_000_000;
+        let is_key = at % 500 == 0;
+        backup.picture.push(Frame::at(at).later(base).delta_unless(is_key));
+        backup.sound.push(Frame::at(at).later(base + 40));
+    });
+    let (picture, sound) = (scene.pictures().of(1), scene.sounds().of(1));
+    assert!(picture.len() > 30 && sound.len() > 30);
+    let offset = |frames: &[Sent], feed: &Feed| {
+        let last = frames.last().expect("frames");
+        assert_eq!(last.number + 1, feed.pushed());
+        last.pts.expect("a time")
+    };
+    let skew = offset(&sound, &backup.sound) - offset(&picture, &backup.picture);
+    assert_eq!(skew, 40);
+}
+
+#[test]
+fn the_end_of_the_sound_is_not_the_end_of_the_input() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.primary.sound.eos();
+    scene.stage.every(20, 1_000..3_000, |at| {
+        scene.primary.push_picture(at);
+        scene.backup.push(at);
+    });
+    assert_eq!(scene.stage.switches(), []);
+    assert_eq!(scene.pictures().runs(), [(0, 150)]);
+    assert!(!scene.sound.is_eos());
+}
+
+#[test]
+fn the_end_of_both_is_the_end_of_the_input() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.primary.sound.eos();
+    scene.primary.picture.eos();
+    scene.stage.every(20, 1_000..2_000, |at| scene.backup.push(at));
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "eos")]);
+    assert_eq!(scene.pictures().longest_step(), 20);
+    scene.backup.picture.eos();
+    scene.backup.sound.eos();
+    assert!(scene.stage.out.is_eos() && scene.sound.is_eos());
+}
+
+#[test]
+fn a_backup_without_sound_takes_over_with_its_picture() {
+    let stage = Stage::usual();
+    let primary = Pair::new(&stage, 0, &raw(), &pcm());
+    let backup = stage.feed("sink_1", &raw());
+    let sound = stage.output("src_1");
+    stage.play();
+    stage.every(20, 0..1_000, |at| {
+        primary.push(at);
+        backup.push(Frame::at(at));
+    });
+    stage.every(20, 1_000..2_000, |at| backup.push(Frame::at(at)));
+    assert_eq!(stage.sent().runs(), [(0, 50), (1, 26)]);
+    assert_eq!(sound.frames().runs(), [(0, 50)]);
+    assert!(!sound.is_eos());
+}
+
+#[test]
+fn a_sound_that_nobody_links_does_not_stop_the_picture() {
+    let stage = Stage::usual();
+    let primary = Pair::new(&stage, 0, &raw(), &pcm());
+    stage.play();
+    stage.every(20, 0..1_000, |at| primary.push(at));
+    assert_eq!(stage.sent().len(), 50);
+}
+
+#[test]
+fn each_output_is_a_stream_of_its_own_in_one_group() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(200);
+    let start = |output: &Output| {
+        let starts = output.events(gst::EventType::StreamStart);
+        let gst::EventView::StreamStart(start) = starts[0].view() else {
+            panic!("no stream-start: {starts:?}");
+        };
+        (start.stream_id().to_owned(), start.group_id())
+    };
+    let (picture, sound) = (start(&scene.stage.out), start(&scene.sound));
+    assert_ne!(picture.0, sound.0);
+    assert!(picture.1.is_some());
+    assert_eq!(picture.1, sound.1);
+    let caps = |output: &Output| output.pad.current_caps();
+    assert_eq!((caps(&scene.stage.out), caps(&scene.sound)), (Some(raw()), Some(pcm())));
+}
+
+#[test]
+fn a_released_sound_pad_does_not_stop_the_picture() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.stage.switch.release_request_pad(&scene.primary.sound.sink);
+    scene.stage.every(20, 1_000..3_000, |at| {
+        scene.primary.push_picture(at);
+        scene.backup.push(at);
+    });
+    assert_eq!(scene.stage.switches(), []);
+    assert_eq!(scene.pictures().runs(), [(0, 150)]);
+}
+
+#[test]
+fn a_gap_in_the_sound_is_no_stall() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.stage.every(20, 1_000..3_000, |at| {
+        scene.primary.push_picture(at);
+        let gap = gst::event::Gap::builder(stage::ms(at)).duration(stage::ms(20)).build();
+        scene.primary.sound.pad.push_event(gap);
+        scene.backup.push(at);
+    });
+    assert_eq!(scene.stage.switches(), []);
+    assert_eq!(scene.sound.events(gst::EventType::Gap).len(), 100);
+    let gaps = |seen: &Seen| matches!(seen, Seen::Event(event) if event.type_() == gst::EventType::Gap);
+    assert!(scene.stage.out.seen().iter().all(|seen| !gaps(seen)));
+}

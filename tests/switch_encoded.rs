@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Encoded streams through `failoverswitch`: a cut never starts on a delta frame, and whoever can make
+//! a key frame is asked for one.
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use gst::prelude::*;
+use stage::{Feed, Frame, Frames, Stage, aac, h264, ms, switch};
+
+/// A stage with a primary and a backup of H.264, playing.
+fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
+    let all = [&[("timeout", "500000000")], properties].concat();
+    let stage = Stage::new(&all);
+    let (primary, backup) = (stage.feed("sink_0", &h264()), stage.feed("sink_1", &h264()));
+    stage.play();
+    (stage, primary, backup)
+}
+
+/// A frame of a stream that has a key frame each second, the first at `phase`.
+fn in_gop(at: u64, phase: u64) -> Frame {
+    Frame::at(at).delta_unless(at % 1_000 == phase)
+}
+
+#[test]
+fn the_programme_begins_with_a_key_frame() {
+    let (stage, primary, _backup) = pair(&[]);
+    stage.every(20, 500..2_000, |at| primary.push(in_gop(at, 0)));
+    let sent = stage.sent();
+    assert_eq!((sent[0].pts, sent[0].delta), (Some(1_000), false));
+    assert_eq!(sent.len(), 50);
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_key_frame_from_before_the_stall_is_not_repeated() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_600, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    // The cached group begins at 1500, of which the primary has shown its part: the next is waited for.
+    stage.every(20, 1_600..3_000, |at| backup.push(in_gop(at, 500)));
+    let sent = stage.sent();
+    assert_eq!(sent.of(1)[0].pts, Some(2_500));
+    assert_eq!(sent.runs(), [(0, 80), (1, 25)]);
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_cached_key_frame_that_fits_is_used_at_once() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_400, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    // The backup's key frame comes at 1500, while the primary is silent but not yet given up.
+    stage.every(20, 1_400..3_000, |at| backup.push(in_gop(at, 500)));
+    let sent = stage.sent().of(1);
+    assert_eq!((sent[0].pts, sent[0].at), (Some(1_500), 1_880));
+    assert_eq!(sent.pts(), (1_500..3_000).step_by(20).collect::<Vec<_>>());
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_switch_back_waits_for_the_key_frame_while_the_old_input_plays_on() {
+    let (stage, primary, backup) = pair(&[("recovery-time", "1200000000")]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    stage.every(20, 1_000..2_200, |at| backup.push(in_gop(at, 0)));
+    stage.every(20, 2_200..8_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    let sent = stage.sent();
+    let back = sent.of(0)[50];
+    assert_eq!((back.pts, back.delta), (Some(4_000), false), "{:?}", sent.runs());
+    // Nothing lost, nothing sent twice.
+    assert_eq!(sent.pts(), (0..8_000).step_by(20).collect::<Vec<_>>());
+    assert_eq!(stage.switches(), [switch(0, 1, "stall"), switch(1, 0, "recovered")]);
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_switch_by_hand_waits_for_a_key_frame_too() {
+    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    stage.every(20, 0..1_200, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    stage.switch.set_property("active-pad", &backup.sink);
+    stage.every(20, 1_200..3_000, |at| {
+        backup.push(in_gop(at, 500));
+        primary.push(in_gop(at, 0));
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 2);
+    assert_eq!(sent.of(1)[0].pts, Some(1_500));
+    assert_eq!(sent.pts(), (0..3_000).step_by(20).collect::<Vec<_>>());
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn the_end_of_the_input_on_air_waits_for_no_timeout_only_for_the_key_frame() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_400, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    primary.eos();
+    stage.every(20, 1_400..2_000, |at| backup.push(in_gop(at, 500)));
+    let sent = stage.sent();
+    assert_eq!(sent.runs(), [(0, 70), (1, 25)]);
+    assert_eq!(sent.of(1)[0].at, 1_500);
+}
+
+#[test]
+fn the_new_input_alone_is_asked_for_a_key_frame() {
+    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    // The first input on air is asked at the start; a standby that only stands by is not.
+    let of_primary = primary.key_frames_asked();
+    assert_eq!(backup.key_frames_asked(), 0);
+    stage.every(20, 1_000..3_000, |at| backup.push(in_gop(at, 500)));
+    assert_eq!(primary.key_frames_asked(), of_primary);
+    let of_backup = backup.key_frames_asked();
+    assert!(of_backup >= 1);
+    stage.every(20, 3_000..5_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    assert!(primary.key_frames_asked() > of_primary);
+    assert_eq!(backup.key_frames_asked(), of_backup);
+}
+
+#[test]
+fn a_key_frame_that_does_not_come_is_asked_for_again() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    primary.eos();
+    let delta = |at| Frame::at(at).delta_unless(false);
+    backup.push(delta(1_000));
+    let asked = backup.key_frames_asked();
+    assert_eq!(asked, 1);
+    stage.every(20, 1_020..3_000, |at| backup.push(delta(at)));
+    assert!((3..=5).contains(&backup.key_frames_asked()), "{}", backup.key_frames_asked());
+}
+
+#[test]
+fn a_source_that_can_ends_the_wait() {
+    let (stage, primary, backup) = pair(&[]);
+    // A source without key frames of its own, as WebRTC: one at the start, then one when asked.
+    let mut served = 0;
+    stage.every(20, 0..5_000, |at| {
+        if at < 1_000 {
+            primary.push(in_gop(at, 0));
+        }
+        let asked = backup.key_frames_asked();
+        backup.push(Frame::at(at).delta_unless(at == 0 || asked > served));
+        served = asked;
+    });
+    let first = stage.sent().of(1)[0];
+    assert!(first.at <= 1_520, "{first:?}");
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_request_from_downstream_goes_to_the_input_on_air_only() {
+    let (stage, primary, backup) = pair(&[]);
+    let request = || gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    let of_primary = primary.key_frames_asked();
+    assert!(stage.out.ask(request()));
+    assert_eq!(primary.key_frames_asked(), of_primary + 1);
+    assert_eq!(backup.key_frames_asked(), 0);
+    primary.eos();
+    stage.every(20, 1_000..1_200, |at| backup.push(in_gop(at, 0)));
+    let of_backup = backup.key_frames_asked();
+    assert!(stage.out.ask(request()));
+    assert_eq!(primary.key_frames_asked(), of_primary + 1);
+    assert_eq!(backup.key_frames_asked(), of_backup + 1);
+}
+
+#[test]
+fn a_request_with_a_time_comes_in_the_time_of_its_input() {
+    let (stage, primary, _backup) = pair(&[]);
+    stage.every(20, 0..1_000, |at| primary.push(in_gop(at, 0).later(1_000_000)));
+    let request = gst_video::UpstreamForceKeyUnitEvent::builder()
+        .running_time(ms(2_000))
+        .build();
+    assert!(stage.out.ask(request));
+    let events = primary.asked(gst::EventType::CustomUpstream);
+    let last = events.last().expect("an event");
+    let asked = gst_video::UpstreamForceKeyUnitEvent::parse(last).expect("a request");
+    assert_eq!(asked.running_time, Some(ms(1_002_000)));
+}
+
+#[test]
+fn qos_goes_to_the_input_on_air_only_and_in_its_time() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0).later(1_000_000));
+        backup.push(in_gop(at, 0));
+    });
+    let qos = gst::event::Qos::builder(gst::QOSType::Underflow, 1.5, 7)
+        .timestamp(ms(900))
+        .build();
+    assert!(stage.out.ask(qos));
+    assert_eq!(backup.asked(gst::EventType::Qos).len(), 0);
+    let events = primary.asked(gst::EventType::Qos);
+    let gst::EventView::Qos(qos) = events[0].view() else {
+        panic!("no QoS: {events:?}");
+    };
+    let (_, proportion, jitter, timestamp) = qos.get();
+    assert_eq!((proportion, jitter), (1.5, 7));
+    assert_eq!(timestamp, Some(ms(1_000_900)));
+}
+
+#[test]
+fn reordered_frames_keep_their_order_and_their_times() {
+    let (stage, primary, backup) = pair(&[]);
+    // I P B B: decoded in this order, shown as I B B P; a group of four each 80 ms.
+    let group = |at: u64, n: u64| {
+        let shown = [0, 60, 20, 40][usize::try_from(n).unwrap_or(0)];
+        Frame::at(at + shown + 60).decoded_at(at + n * 20).delta_unless(n == 0)
+    };
+    stage.every(80, 0..3_200, |at| {
+        for n in 0..4 {
+            stage.to(at + n * 20);
+            if at < 1_600 {
+                primary.push(group(at, n));
+            }
+            backup.push(group(at, n));
+        }
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 2);
+    let dts: Vec<_> = sent.iter().filter_map(|frame| frame.dts).collect();
+    assert!(dts.is_sorted(), "{dts:?}");
+    assert!(!sent.of(1)[0].delta);
+    // What was shown of the one is not shown again by the other.
+    let last_shown = sent.of(0).pts().into_iter().max();
+    assert!(sent.of(1).pts().into_iter().min() > last_shown);
+}
+
+#[test]
+fn encoded_sound_needs_no_key_frame() {
+    let stage = Stage::usual();
+    let (primary, backup) = (stage.feed("sink_0", &aac()), stage.feed("sink_1", &aac()));
+    stage.play();
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    primary.eos();
+    stage.every(20, 1_000..1_200, |at| backup.push(Frame::at(at)));
+    let sent = stage.sent();
+    assert_eq!(sent.runs(), [(0, 50), (1, 10)]);
+    assert_eq!((primary.key_frames_asked(), backup.key_frames_asked()), (0, 0));
+}
+
+#[test]
+fn a_living_input_whose_key_frames_always_come_a_little_late_is_cut_to_nonetheless() {
+    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    // It comes back 100 ms behind the backup, for good.
+    stage.every(20, 1_000..20_000, |at| {
+        backup.push(in_gop(at, 0));
+        if at >= 3_000 {
+            primary.push(in_gop(at - 100, 0));
+        }
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 3, "{:?}", sent.runs());
+    assert!(sent.longest_step() <= 500 + 1_000, "{:?}", sent.longest_step());
+    stage.out.assert_one_programme();
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Time is made, not trusted: what comes out of `failoverswitch` never goes back, whatever its inputs
+//! say of time, whenever they come.
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use proptest::prelude::*;
+use stage::{Feed, Frame, Frames, Sent, Stage, h264, raw, switch};
+use std::ops::Range;
+
+/// A stage with a primary and a backup of these caps, playing.
+fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
+    let all = [&[("timeout", "500000000")], properties].concat();
+    let stage = Stage::new(&all);
+    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
+    stage.play();
+    (stage, primary, backup)
+}
+
+fn steps(span: Range<u64>) -> Vec<u64> {
+    span.step_by(20).collect()
+}
+
+/// A frame of these caps; of encoded ones, each half second is a key frame.
+fn frame_of(caps: &gst::Caps, at: u64) -> Frame {
+    let is_raw = *caps == raw();
+    Frame::at(at).delta_unless(is_raw || at % 500 == 0)
+}
+
+#[test]
+fn a_backup_on_another_time_base_plays_as_if_it_were_on_ours() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..1_000, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at).later(1_000_000));
+        });
+        stage.every(20, 1_000..3_000, |at| backup.push(frame_of(&caps, at).later(1_000_000)));
+        let sent = stage.sent();
+        assert_eq!(sent.runs().len(), 2);
+        let first = sent.of(1)[0].pts.unwrap_or(0);
+        assert!((1_000..=1_500).contains(&first), "{first}");
+        assert_eq!(sent.of(1).pts(), steps(first..3_000));
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn a_primary_on_another_time_base_begins_at_the_running_time() {
+    let (stage, primary, _backup) = pair(&raw(), &[]);
+    stage.every(20, 100..1_100, |at| primary.push(Frame::at(at).later(1_000_000)));
+    // The first frame tells where its time is.
+    assert_eq!(stage.sent().pts(), steps(120..1_100));
+}
+
+#[test]
+fn a_primary_that_comes_back_at_zero_is_returned_to_once_and_without_a_step_back() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[("recovery-time", "1000000000")]);
+        stage.every(20, 0..1_000, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at));
+        });
+        stage.every(20, 1_000..6_000, |at| backup.push(frame_of(&caps, at)));
+        primary.start(&caps);
+        stage.every(20, 6_000..10_000, |at| {
+            primary.push(frame_of(&caps, at - 6_000));
+            backup.push(frame_of(&caps, at));
+        });
+        let expected = [switch(0, 1, "stall"), switch(1, 0, "recovered")];
+        assert_eq!(stage.switches(), expected);
+        let sent = stage.sent();
+        let since_backup = &sent[50..];
+        let first = since_backup[0].pts.unwrap_or(0);
+        assert_eq!(since_backup.pts(), steps(first..10_000));
+        assert_eq!(sent.runs().len(), 3);
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn an_input_on_air_that_restarts_at_zero_goes_on_where_it_was() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..5_000, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at));
+        });
+        // Reconnected within the timeout: a new stream, from zero.
+        stage.every(20, 5_000..5_200, |at| backup.push(frame_of(&caps, at)));
+        primary.start(&caps);
+        stage.every(20, 5_200..8_000, |at| {
+            primary.push(frame_of(&caps, at - 5_200));
+            backup.push(frame_of(&caps, at));
+        });
+        assert_eq!(stage.switches(), []);
+        let sent = stage.sent();
+        assert_eq!(sent.len(), 250 + 140);
+        assert_eq!(sent[250].pts, Some(5_200));
+        assert_eq!(sent.last().and_then(|frame| frame.pts), Some(7_980));
+        stage::assert_no_step_back(&sent);
+    }
+}
+
+#[test]
+fn an_input_on_air_that_jumps_without_a_word_goes_on_where_it_was() {
+    for jump in [1_000_000, 5_000] {
+        let (stage, primary, backup) = pair(&raw(), &[]);
+        stage.every(20, 0..1_000, |at| {
+            primary.push(Frame::at(at));
+            backup.push(Frame::at(at));
+        });
+        stage.every(20, 1_000..2_000, |at| {
+            primary.push(Frame::at(at).later(jump));
+            backup.push(Frame::at(at));
+        });
+        assert_eq!(stage.switches(), []);
+        assert_eq!(stage.sent().pts(), steps(0..2_000));
+    }
+}
+
+#[test]
+fn frames_without_timestamps_are_placed_by_their_arrival() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(20, 0..2_000, |at| {
+        if at < 1_000 {
+            primary.push(Frame::untimed());
+        }
+        backup.push(Frame::untimed());
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 2);
+    assert!(sent.iter().all(|frame| frame.pts == Some(frame.at)), "{sent:?}");
+    assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+}
+
+#[test]
+fn a_primary_without_timestamps_beside_a_backup_with_them_stays_on_air() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..8_000, |at| {
+            primary.push(Frame::untimed());
+            backup.push(Frame::at(at));
+        });
+        assert_eq!(stage.sent().runs(), [(0, 400)]);
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn inputs_that_are_late_by_more_than_the_timeout_play_on() {
+    for late in [1_000, 3_000] {
+        for caps in [raw(), h264()] {
+            let (stage, primary, backup) = pair(&caps, &[]);
+            stage.every(20, late..late + 8_000, |at| {
+                primary.push(frame_of(&caps, at - late));
+                backup.push(frame_of(&caps, at - late));
+            });
+            // All of them, or of raw ones all but the first, which tells where its time is.
+            let sent = stage.sent();
+            assert!(sent.len() >= 399, "{} when late by {late}", sent.len());
+            assert_eq!(sent.runs(), [(0, sent.len())]);
+            assert_eq!(sent.longest_step(), 20);
+            assert_eq!(stage.switches(), []);
+            stage.out.assert_one_programme();
+        }
+    }
+}
+
+#[test]
+fn a_primary_that_is_late_alone_plays_on_and_is_left_and_returned_to() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[("recovery-time", "1000000000")]);
+        stage.every(20, 1_000..9_000, |at| {
+            primary.push(frame_of(&caps, at - 1_000));
+            backup.push(frame_of(&caps, at));
+        });
+        assert_eq!(stage.sent().runs().len(), 1);
+        assert!(stage.sent().len() >= 399);
+        stage.every(20, 9_000..11_000, |at| backup.push(frame_of(&caps, at)));
+        stage.every(20, 11_000..20_000, |at| {
+            primary.push(frame_of(&caps, at - 1_000));
+            backup.push(frame_of(&caps, at));
+        });
+        let expected = [switch(0, 1, "stall"), switch(1, 0, "recovered")];
+        assert_eq!(stage.switches(), expected);
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn a_backup_that_is_late_alone_takes_over() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 1_000..5_000, |at| {
+            if at < 3_000 {
+                primary.push(frame_of(&caps, at));
+            }
+            backup.push(frame_of(&caps, at - 1_000));
+        });
+        let sent = stage.sent();
+        assert_eq!(sent.runs().len(), 2);
+        assert!(sent.of(1).len() >= 49, "{:?}", sent.runs());
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn what_a_standby_kept_of_another_time_base_is_not_sent() {
+    let caps = h264();
+    for (base, restart) in [(3_000_000, 100_000), (100_000, 3_000_000)] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..1_200, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at).later(base));
+        });
+        primary.eos();
+        stage.every(20, 1_200..3_000, |at| backup.push(frame_of(&caps, at).later(restart)));
+        let sent = stage.sent().of(1);
+        assert_eq!(sent.pts(), steps(1_500..3_000));
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn a_silence_of_the_network_does_not_cost_the_standby_its_group() {
+    let caps = h264();
+    let (stage, primary, backup) = pair(&caps, &[("timeout", "5000000000")]);
+    stage.every(20, 0..6_000, |at| {
+        primary.push(frame_of(&caps, at));
+        if at == 4_000 {
+            // Two seconds of it, all at once.
+            (2_000..4_000).step_by(20).for_each(|late| backup.push(frame_of(&caps, late)));
+        }
+        if !(2_000..4_000).contains(&at) {
+            backup.push(frame_of(&caps, at));
+        }
+    });
+    let asked = backup.key_frames_asked();
+    primary.eos();
+    stage.every(20, 6_000..6_600, |at| backup.push(frame_of(&caps, at)));
+    assert!(backup.key_frames_asked() > asked);
+    assert_eq!(stage.sent().of(1)[0].pts, Some(6_000));
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn a_pause_is_not_a_stall_and_leaves_no_hole() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..1_000, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at));
+        });
+        stage.pause_for(10_000);
+        stage.every(20, 1_000..2_000, |at| {
+            primary.push(frame_of(&caps, at));
+            backup.push(frame_of(&caps, at));
+        });
+        assert_eq!(stage.switches(), []);
+        assert_eq!(stage.sent().runs(), [(0, 100)]);
+        assert_eq!(stage.sent().pts(), steps(0..2_000));
+    }
+}
+
+#[test]
+fn a_stall_before_and_after_a_pause_is_one_stall() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    stage.every(20, 1_000..1_300, |at| backup.push(Frame::at(at)));
+    stage.pause_for(10_000);
+    stage.every(20, 1_300..2_000, |at| backup.push(Frame::at(at)));
+    assert_eq!(stage.sent().of(1)[0].pts, Some(1_480));
+}
+
+#[test]
+fn an_input_that_is_not_live_is_paced_by_the_clock() {
+    let stage = Stage::usual();
+    let primary = stage.silent_feed("sink_0");
+    primary.declare(false, 0, None);
+    stage.play();
+    primary.start(&raw());
+    let feed = primary.clone();
+    let reader = std::thread::spawn(move || {
+        for at in steps(0..1_000) {
+            feed.push(Frame::at(at));
+        }
+    });
+    for (done, at) in steps(0..1_000).into_iter().enumerate().skip(1) {
+        stage.out.wait_for_frames(done);
+        stage.wait_for_pending(2);
+        assert_eq!(stage.sent().len(), done, "sent before its time");
+        stage.to(at);
+        stage.out.wait_for_frames(done + 1);
+    }
+    reader.join().expect("the reader");
+    let sent = stage.sent();
+    assert!(sent.iter().all(|frame| frame.pts == Some(frame.at)), "{sent:?}");
+}
+
+#[test]
+fn a_long_programme_does_not_drift() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    // 50 ppm fast, as a sender's clock may be: one frame in seven minutes.
+    stage.every(20, 0..1_200_000, |at| {
+        primary.push(Frame::at(at + at / 20_000));
+        backup.push(Frame::at(at));
+    });
+    assert_eq!(stage.switches(), []);
+    assert_eq!(stage.sent().len(), 60_000);
+}
+
+/// What an input does for 200 ms.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Push,
+    Silence,
+    Eos,
+    /// A new stream, from zero.
+    Restart,
+    Flush,
+    /// Another time base, without a word.
+    Jump(u64),
+}
+
+/// Time bases that are far from ours: a live source that is ahead of the clock by a little would be
+/// held back by it, and the script with it.
+const FAR: Range<u64> = 100_000..5_000_000;
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        30 => Just(Deed::Push),
+        12 => Just(Deed::Silence),
+        1 => Just(Deed::Eos),
+        2 => Just(Deed::Restart),
+        1 => Just(Deed::Flush),
+        1 => FAR.prop_map(Deed::Jump),
+    ]
+}
+
+/// An input that follows a script.
+struct Actor {
+    feed: Feed,
+    caps: gst::Caps,
+    /// Its own time when running time is `since`.
+    base: u64,
+    since: u64,
+    ended: bool,
+    silent: bool,
+    frames: u64,
+}
+
+impl Actor {
+    fn begin(&mut self, deed: Deed, now: u64) {
+        self.silent = matches!(deed, Deed::Silence | Deed::Eos);
+        match deed {
+            Deed::Push | Deed::Silence => (),
+            Deed::Eos => {
+                self.feed.eos();
+                self.ended = true;
+            }
+            Deed::Restart => {
+                self.feed.start(&self.caps);
+                (self.base, self.since, self.frames) = (0, now, 0);
+                self.ended = false;
+            }
+            Deed::Flush => {
+                self.feed.flush();
+                self.feed.segment();
+            }
+            Deed::Jump(base) => (self.base, self.since) = (base, now),
+        }
+    }
+
+    /// A key frame each five.
+    fn push(&mut self, now: u64) {
+        if !self.silent && !self.ended {
+            let frame = Frame::at(self.base + now - self.since);
+            let _ = self.feed.try_push(frame.delta_unless(self.frames % 5 == 0));
+            self.frames += 1;
+        }
+    }
+}
+
+/// Frames that left a switch whose inputs followed the script, each from its own time base.
+fn play(caps: &gst::Caps, script: &[Vec<Deed>], bases: &[u64], recovery: u64) -> Vec<Sent> {
+    let recovery = (recovery * 1_000_000).to_string();
+    let stage = Stage::new(&[("timeout", "300000000"), ("recovery-time", &recovery)]);
+    let actor = |(n, base): (usize, &u64)| Actor {
+        feed: stage.feed(&format!("sink_{n}"), caps),
+        caps: caps.clone(),
+        base: *base,
+        since: 0,
+        ended: false,
+        silent: false,
+        frames: 0,
+    };
+    let mut actors: Vec<_> = bases.iter().enumerate().map(actor).collect();
+    stage.play();
+    for (deeds, start) in script.iter().zip((0u64..).step_by(200)) {
+        stage.to(start);
+        for (actor, deed) in actors.iter_mut().zip(deeds) {
+            actor.begin(*deed, start);
+        }
+        stage.every(20, start..start + 200, |now| {
+            actors.iter_mut().for_each(|actor| actor.push(now));
+        });
+    }
+    stage.sent()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn no_script_makes_time_go_back_or_a_cut_fall_on_a_delta_frame(
+        script in prop::collection::vec(prop::collection::vec(deed(), 3), 1..40),
+        bases in prop::collection::vec(prop_oneof![Just(0), FAR], 2..=3),
+        recovery in prop_oneof![Just(0u64), Just(500), Just(2_000)],
+        encoded in any::<bool>(),
+    ) {
+        let caps = if encoded { h264() } else { raw() };
+        let sent = play(&caps, &script, &bases, recovery);
+        stage::assert_no_step_back(&sent);
+        for pair in sent.windows(2) {
+            if pair[0].input != pair[1].input {
+                prop_assert!(pair[1].discont, "a cut without DISCONT: {pair:?}");
+                prop_assert!(!encoded || !pair[1].delta, "a cut on a delta frame: {pair:?}");
+            }
+        }
+    }
+}
