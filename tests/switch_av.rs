@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! An input is switched whole: its picture and its sound go on air together and leave together.
 
-#[path = "support/stage.rs"]
+#[path = "support/stage/mod.rs"]
 mod stage;
 
 use gst::prelude::*;
@@ -29,7 +29,7 @@ impl Pair {
 
     fn push_picture(&self, at: u64) {
         let caps = self.picture.pad.current_caps().expect("caps");
-        let is_key = caps == raw() || at % 500 == 0;
+        let is_key = caps == raw() || at.is_multiple_of(500);
         self.picture.push(Frame::at(at).delta_unless(is_key));
     }
 }
@@ -95,7 +95,12 @@ fn when_only_the_picture_stalls_the_sound_leaves_with_it() {
         });
         assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
         assert_eq!(scene.pictures().runs().len(), 2);
-        assert_eq!(scene.sounds().runs().len(), 2, "{:?}", scene.sounds().runs());
+        assert_eq!(
+            scene.sounds().runs().len(),
+            2,
+            "{:?}",
+            scene.sounds().runs()
+        );
         scene.assert_programmes();
     }
 }
@@ -122,13 +127,22 @@ fn the_picture_and_the_sound_are_cut_within_one_buffer() {
     for (picture, sound) in kinds() {
         let scene = Scene::new(&picture, &sound, &[("recovery-time", "1000000000")]);
         scene.both(1_000);
-        scene.stage.every(20, 1_000..3_000, |at| scene.backup.push(at));
+        scene
+            .stage
+            .every(20, 1_000..3_000, |at| scene.backup.push(at));
         scene.stage.to(3_000);
         scene.both(6_000);
         let cuts = |frames: &[Sent]| -> Vec<(u32, i64)> {
-            let pairs = frames.windows(2).filter(|pair| pair[0].input != pair[1].input);
+            let pairs = frames
+                .windows(2)
+                .filter(|pair| pair[0].input != pair[1].input);
             pairs
-                .map(|pair| (pair[1].input, i64::try_from(pair[1].pts.unwrap_or(0)).unwrap_or(0)))
+                .map(|pair| {
+                    (
+                        pair[1].input,
+                        i64::try_from(pair[1].pts.unwrap_or(0)).unwrap_or(0),
+                    )
+                })
                 .collect()
         };
         let (of_picture, of_sound) = (cuts(&scene.pictures()), cuts(&scene.sounds()));
@@ -136,7 +150,10 @@ fn the_picture_and_the_sound_are_cut_within_one_buffer() {
         assert_eq!(of_sound.len(), 2, "{of_sound:?}");
         for (picture, sound) in of_picture.iter().zip(&of_sound) {
             assert_eq!(picture.0, sound.0);
-            assert!((picture.1 - sound.1).abs() <= 20, "{of_picture:?} {of_sound:?}");
+            assert!(
+                (picture.1 - sound.1).abs() <= 20,
+                "{of_picture:?} {of_sound:?}"
+            );
         }
         scene.assert_programmes();
     }
@@ -147,7 +164,9 @@ fn a_return_loses_neither_picture_nor_sound() {
     for (picture, sound) in kinds() {
         let scene = Scene::new(&picture, &sound, &[("recovery-time", "1000000000")]);
         scene.both(1_000);
-        scene.stage.every(20, 1_000..3_000, |at| scene.backup.push(at));
+        scene
+            .stage
+            .every(20, 1_000..3_000, |at| scene.backup.push(at));
         scene.stage.to(3_000);
         scene.both(6_000);
         assert_eq!(scene.stage.switches().len(), 2);
@@ -175,8 +194,10 @@ fn the_streams_of_an_input_share_one_time_base() {
             scene.primary.push(at);
         }
         let base = 1_000_000;
-        let is_key = at % 500 == 0;
-        backup.picture.push(Frame::at(at).later(base).delta_unless(is_key));
+        let is_key = at.is_multiple_of(500);
+        backup
+            .picture
+            .push(Frame::at(at).later(base).delta_unless(is_key));
         backup.sound.push(Frame::at(at).later(base + 40));
     });
     let (picture, sound) = (scene.pictures().of(1), scene.sounds().of(1));
@@ -210,7 +231,9 @@ fn the_end_of_both_is_the_end_of_the_input() {
     scene.both(1_000);
     scene.primary.sound.eos();
     scene.primary.picture.eos();
-    scene.stage.every(20, 1_000..2_000, |at| scene.backup.push(at));
+    scene
+        .stage
+        .every(20, 1_000..2_000, |at| scene.backup.push(at));
     assert_eq!(scene.stage.switches(), [switch(0, 1, "eos")]);
     assert_eq!(scene.pictures().longest_step(), 20);
     scene.backup.picture.eos();
@@ -260,14 +283,20 @@ fn each_output_is_a_stream_of_its_own_in_one_group() {
     assert!(picture.1.is_some());
     assert_eq!(picture.1, sound.1);
     let caps = |output: &Output| output.pad.current_caps();
-    assert_eq!((caps(&scene.stage.out), caps(&scene.sound)), (Some(raw()), Some(pcm())));
+    assert_eq!(
+        (caps(&scene.stage.out), caps(&scene.sound)),
+        (Some(raw()), Some(pcm()))
+    );
 }
 
 #[test]
 fn a_released_sound_pad_does_not_stop_the_picture() {
     let scene = Scene::new(&raw(), &pcm(), &[]);
     scene.both(1_000);
-    scene.stage.switch.release_request_pad(&scene.primary.sound.sink);
+    scene
+        .stage
+        .switch
+        .release_request_pad(&scene.primary.sound.sink);
     scene.stage.every(20, 1_000..3_000, |at| {
         scene.primary.push_picture(at);
         scene.backup.push(at);
@@ -282,12 +311,15 @@ fn a_gap_in_the_sound_is_no_stall() {
     scene.both(1_000);
     scene.stage.every(20, 1_000..3_000, |at| {
         scene.primary.push_picture(at);
-        let gap = gst::event::Gap::builder(stage::ms(at)).duration(stage::ms(20)).build();
+        let gap = gst::event::Gap::builder(stage::ms(at))
+            .duration(stage::ms(20))
+            .build();
         scene.primary.sound.pad.push_event(gap);
         scene.backup.push(at);
     });
     assert_eq!(scene.stage.switches(), []);
     assert_eq!(scene.sound.events(gst::EventType::Gap).len(), 100);
-    let gaps = |seen: &Seen| matches!(seen, Seen::Event(event) if event.type_() == gst::EventType::Gap);
+    let gaps =
+        |seen: &Seen| matches!(seen, Seen::Event(event) if event.type_() == gst::EventType::Gap);
     assert!(scene.stage.out.seen().iter().all(|seen| !gaps(seen)));
 }

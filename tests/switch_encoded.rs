@@ -2,7 +2,7 @@
 //! Encoded streams through `failoverswitch`: a cut never starts on a delta frame, and whoever can make
 //! a key frame is asked for one.
 
-#[path = "support/stage.rs"]
+#[path = "support/stage/mod.rs"]
 mod stage;
 
 use gst::prelude::*;
@@ -76,10 +76,18 @@ fn a_switch_back_waits_for_the_key_frame_while_the_old_input_plays_on() {
     });
     let sent = stage.sent();
     let back = sent.of(0)[50];
-    assert_eq!((back.pts, back.delta), (Some(4_000), false), "{:?}", sent.runs());
+    assert_eq!(
+        (back.pts, back.delta),
+        (Some(4_000), false),
+        "{:?}",
+        sent.runs()
+    );
     // Nothing lost, nothing sent twice.
     assert_eq!(sent.pts(), (0..8_000).step_by(20).collect::<Vec<_>>());
-    assert_eq!(stage.switches(), [switch(0, 1, "stall"), switch(1, 0, "recovered")]);
+    assert_eq!(
+        stage.switches(),
+        [switch(0, 1, "stall"), switch(1, 0, "recovered")]
+    );
     stage.out.assert_one_programme();
 }
 
@@ -151,7 +159,11 @@ fn a_key_frame_that_does_not_come_is_asked_for_again() {
     let asked = backup.key_frames_asked();
     assert_eq!(asked, 1);
     stage.every(20, 1_020..3_000, |at| backup.push(delta(at)));
-    assert!((3..=5).contains(&backup.key_frames_asked()), "{}", backup.key_frames_asked());
+    assert!(
+        (3..=5).contains(&backup.key_frames_asked()),
+        "{}",
+        backup.key_frames_asked()
+    );
 }
 
 #[test]
@@ -175,7 +187,11 @@ fn a_source_that_can_ends_the_wait() {
 #[test]
 fn a_request_from_downstream_goes_to_the_input_on_air_only() {
     let (stage, primary, backup) = pair(&[]);
-    let request = || gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+    let request = || {
+        gst_video::UpstreamForceKeyUnitEvent::builder()
+            .all_headers(true)
+            .build()
+    };
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -195,7 +211,9 @@ fn a_request_from_downstream_goes_to_the_input_on_air_only() {
 #[test]
 fn a_request_with_a_time_comes_in_the_time_of_its_input() {
     let (stage, primary, _backup) = pair(&[]);
-    stage.every(20, 0..1_000, |at| primary.push(in_gop(at, 0).later(1_000_000)));
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0).later(1_000_000))
+    });
     let request = gst_video::UpstreamForceKeyUnitEvent::builder()
         .running_time(ms(2_000))
         .build();
@@ -233,7 +251,9 @@ fn reordered_frames_keep_their_order_and_their_times() {
     // I P B B: decoded in this order, shown as I B B P; a group of four each 80 ms.
     let group = |at: u64, n: u64| {
         let shown = [0, 60, 20, 40][usize::try_from(n).unwrap_or(0)];
-        Frame::at(at + shown + 60).decoded_at(at + n * 20).delta_unless(n == 0)
+        Frame::at(at + shown + 60)
+            .decoded_at(at + n * 20)
+            .delta_unless(n == 0)
     };
     stage.every(80, 0..3_200, |at| {
         for n in 0..4 {
@@ -267,7 +287,10 @@ fn encoded_sound_needs_no_key_frame() {
     stage.every(20, 1_000..1_200, |at| backup.push(Frame::at(at)));
     let sent = stage.sent();
     assert_eq!(sent.runs(), [(0, 50), (1, 10)]);
-    assert_eq!((primary.key_frames_asked(), backup.key_frames_asked()), (0, 0));
+    assert_eq!(
+        (primary.key_frames_asked(), backup.key_frames_asked()),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -286,6 +309,10 @@ fn a_living_input_whose_key_frames_always_come_a_little_late_is_cut_to_nonethele
     });
     let sent = stage.sent();
     assert_eq!(sent.runs().len(), 3, "{:?}", sent.runs());
-    assert!(sent.longest_step() <= 500 + 1_000, "{:?}", sent.longest_step());
+    assert!(
+        sent.longest_step() <= 500 + 1_000,
+        "{:?}",
+        sent.longest_step()
+    );
     stage.out.assert_one_programme();
 }

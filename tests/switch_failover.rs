@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! When `failoverswitch` leaves an input, which one follows, and when it goes back.
 
-#[path = "support/stage.rs"]
+#[path = "support/stage/mod.rs"]
 mod stage;
 
 use gst::prelude::*;
@@ -117,7 +117,10 @@ fn raw_frames_of_the_standby_that_are_late_are_not_sent() {
     stage.every(20, 1_010..2_010, |at| backup.push(Frame::at(at)));
     let sent = stage.sent().of(1);
     assert_eq!(sent[0].pts, Some(1_490));
-    assert!(sent.iter().all(|frame| frame.pts == Some(frame.at)), "{sent:?}");
+    assert!(
+        sent.iter().all(|frame| frame.pts == Some(frame.at)),
+        "{sent:?}"
+    );
 }
 
 #[test]
@@ -137,7 +140,10 @@ fn the_preferred_input_is_back_on_air_when_it_has_proved_itself() {
     assert_eq!(sent.runs().len(), 3);
     let from_the_backup_on = &sent[10..];
     assert_eq!(from_the_backup_on.longest_step(), 20);
-    assert_eq!(stage.switches(), [switch(0, 1, "stall"), switch(1, 0, "recovered")]);
+    assert_eq!(
+        stage.switches(),
+        [switch(0, 1, "stall"), switch(1, 0, "recovered")]
+    );
 }
 
 #[test]
@@ -198,7 +204,11 @@ fn a_primary_that_relapses_has_to_prove_itself_for_longer() {
         }
         backup.push(Frame::at(at));
     });
-    let back = stage.switches().iter().filter(|(.., cause)| cause == "recovered").count();
+    let back = stage
+        .switches()
+        .iter()
+        .filter(|(.., cause)| cause == "recovered")
+        .count();
     assert!((1..=3).contains(&back), "{:?}", stage.switches());
 }
 
@@ -208,7 +218,9 @@ fn the_next_in_order_follows_and_none_is_passed_over() {
     let inputs = [0, 1, 2].map(|n| stage.feed(&format!("sink_{n}"), &raw()));
     stage.play();
     // The last in order always comes first.
-    stage.every(20, 0..1_000, |at| inputs.iter().rev().for_each(|i| i.push(Frame::at(at))));
+    stage.every(20, 0..1_000, |at| {
+        inputs.iter().rev().for_each(|i| i.push(Frame::at(at)))
+    });
     stage.every(20, 1_000..3_000, |at| {
         inputs[2].push(Frame::at(at));
         inputs[1].push(Frame::at(at));
@@ -222,7 +234,9 @@ fn an_input_that_is_silent_too_is_passed_over() {
     let stage = Stage::usual();
     let inputs = [0, 1, 2].map(|n| stage.feed(&format!("sink_{n}"), &raw()));
     stage.play();
-    stage.every(20, 0..1_000, |at| inputs.iter().for_each(|i| i.push(Frame::at(at))));
+    stage.every(20, 0..1_000, |at| {
+        inputs.iter().for_each(|i| i.push(Frame::at(at)))
+    });
     stage.every(20, 1_000..3_000, |at| inputs[2].push(Frame::at(at)));
     assert_eq!(stage.switches(), [switch(0, 2, "stall")]);
     assert_eq!(stage.sent().of(1), []);
@@ -300,91 +314,6 @@ fn with_stop_on_eos_the_end_of_the_input_on_air_is_the_end() {
         stage.out.seen().last(),
         Some(stage::Seen::Event(event)) if event.type_() == gst::EventType::Eos
     ));
-}
-
-#[test]
-fn without_auto_switch_a_dead_input_stays_on_air() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
-    stage.every(20, 0..200, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    stage.every(20, 200..3_000, |at| backup.push(Frame::at(at)));
-    assert_eq!(stage.sent().runs(), [(0, 10)]);
-    assert_eq!(stage.active_pad(), Some(primary.sink));
-}
-
-#[test]
-fn without_auto_switch_the_active_pad_is_what_was_set() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
-    stage.every(20, 0..200, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    stage.switch.set_property("active-pad", &backup.sink);
-    stage.every(20, 200..400, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    assert_eq!(stage.active_pad(), Some(backup.sink.clone()));
-    stage.switch.set_property("active-pad", &primary.sink);
-    stage.every(20, 400..600, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    assert_eq!(stage.active_pad(), Some(primary.sink.clone()));
-    assert_eq!(stage.sent().runs(), [(0, 10), (1, 10), (0, 10)]);
-    assert_eq!(stage.sent().longest_step(), 20);
-    stage.out.assert_one_programme();
-}
-
-#[test]
-fn a_wrong_active_pad_changes_nothing() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
-    let other = Stage::usual();
-    let foreign = other.feed("sink_1", &raw());
-    let own_source = stage.switch.static_pad("src");
-    let wrong = [own_source, Some(foreign.sink.clone()), Some(foreign.pad.clone()), None];
-    for pad in wrong {
-        stage.switch.set_property("active-pad", pad);
-        let from = stage.now();
-        stage.every(20, from..from + 100, |at| {
-            primary.push(Frame::at(at));
-            backup.push(Frame::at(at));
-        });
-        stage.to(from + 100);
-        assert_eq!(stage.active_pad(), Some(primary.sink.clone()));
-    }
-    assert_eq!(stage.sent().runs(), [(0, 20)]);
-}
-
-#[test]
-fn with_auto_switch_the_active_pad_cannot_be_set() {
-    let (stage, primary, backup) = pair(&[]);
-    stage.every(20, 0..200, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    stage.switch.set_property("active-pad", &backup.sink);
-    stage.every(20, 200..400, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    assert_eq!(stage.active_pad(), Some(primary.sink.clone()));
-    assert_eq!(stage.sent().runs(), [(0, 20)]);
-}
-
-#[test]
-fn auto_switch_turned_on_again_decides_again() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
-    stage.every(20, 0..200, |at| {
-        primary.push(Frame::at(at));
-        backup.push(Frame::at(at));
-    });
-    stage.every(20, 200..2_000, |at| backup.push(Frame::at(at)));
-    stage.switch.set_property("auto-switch", true);
-    stage.every(20, 2_000..2_200, |at| backup.push(Frame::at(at)));
-    assert_eq!(stage.sent().runs(), [(0, 10), (1, 10)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What `failoverswitch` says: its events downstream, its messages, its statistics.
 
-#[path = "support/stage.rs"]
+#[path = "support/stage/mod.rs"]
 mod stage;
 
 use gst::prelude::*;
@@ -96,7 +96,10 @@ fn tags_of_the_input_on_air_alone_are_passed_on() {
     let titles = |stage: &Stage| {
         let events = stage.out.events(gst::EventType::Tag);
         let titles = events.iter().filter_map(|event| match event.view() {
-            gst::EventView::Tag(tag) => tag.tag().get::<gst::tags::Title>().map(|t| t.get().to_owned()),
+            gst::EventView::Tag(tag) => tag
+                .tag()
+                .get::<gst::tags::Title>()
+                .map(|t| t.get().to_owned()),
             _ => None,
         });
         titles.collect::<Vec<_>>()
@@ -116,10 +119,16 @@ fn what_a_standby_says_downstream_stays_with_it() {
     });
     let before = stage.out.seen().len();
     let structure = gst::Structure::new_empty("hello");
-    backup.pad.push_event(gst::event::CustomDownstream::new(structure.clone()));
-    backup.pad.push_event(gst::event::Gap::new(stage::ms(200), None));
+    backup
+        .pad
+        .push_event(gst::event::CustomDownstream::new(structure.clone()));
+    backup
+        .pad
+        .push_event(gst::event::Gap::new(stage::ms(200), None));
     assert_eq!(stage.out.seen().len(), before);
-    primary.pad.push_event(gst::event::CustomDownstream::new(structure));
+    primary
+        .pad
+        .push_event(gst::event::CustomDownstream::new(structure));
     let last = stage.out.seen().pop();
     assert!(matches!(last, Some(Seen::Event(event)) if event.has_name("hello")));
 }
@@ -156,7 +165,10 @@ fn the_report_of_a_failover_has_its_cost() {
     assert_eq!(failover.get("key-frame-wait"), Ok(0u64));
     assert_eq!((back.get("from"), back.get("to")), (Ok(1), Ok(0)));
     assert_eq!(back.get::<String>("cause").as_deref(), Ok("recovered"));
-    assert!(back.get::<u64>("gap").is_ok_and(|gap| gap <= 20_000_000), "{back:?}");
+    assert!(
+        back.get::<u64>("gap").is_ok_and(|gap| gap <= 20_000_000),
+        "{back:?}"
+    );
 }
 
 #[test]
@@ -164,7 +176,7 @@ fn the_report_of_an_encoded_cut_has_its_wait_for_the_key_frame() {
     let stage = Stage::usual();
     let (primary, backup) = (stage.feed("sink_0", &h264()), stage.feed("sink_1", &h264()));
     stage.play();
-    let frame = |at| Frame::at(at).delta_unless(at % 1_000 == 0);
+    let frame = |at| Frame::at(at).delta_unless(at.is_multiple_of(1_000));
     stage.every(20, 0..1_600, |at| {
         primary.push(frame(at));
         backup.push(frame(at));
@@ -206,7 +218,10 @@ fn the_statistics_name_every_input_and_the_last_switch() {
     let (stage, primary, backup) = pair(&[]);
     let stats = stage.stats();
     assert_eq!(stats.name(), "application/x-failover-stats");
-    assert_eq!((stats.get("num-switches"), stats.get("on-air")), (Ok(0u64), Ok(-1)));
+    assert_eq!(
+        (stats.get("num-switches"), stats.get("on-air")),
+        (Ok(0u64), Ok(-1))
+    );
     stage.every(20, 0..2_000, |at| {
         if at < 1_000 {
             primary.push(Frame::at(at));
@@ -215,14 +230,25 @@ fn the_statistics_name_every_input_and_the_last_switch() {
     });
     stage.to(2_000);
     let stats = stage.stats();
-    assert_eq!((stats.get("num-switches"), stats.get("on-air")), (Ok(1u64), Ok(1)));
-    let last = stats.get::<gst::Structure>("last-switch").expect("the last switch");
-    assert_eq!(last, stage.told("failover-switched").pop().expect("a report"));
+    assert_eq!(
+        (stats.get("num-switches"), stats.get("on-air")),
+        (Ok(1u64), Ok(1))
+    );
+    let last = stats
+        .get::<gst::Structure>("last-switch")
+        .expect("the last switch");
+    assert_eq!(
+        last,
+        stage.told("failover-switched").pop().expect("a report")
+    );
     let (first, second) = (input_of(&stats, 0), input_of(&stats, 1));
     assert_eq!((first.get("input"), second.get("input")), (Ok(0), Ok(1)));
     assert_eq!(first.get::<String>("state").as_deref(), Ok("stalled"));
     assert_eq!(second.get::<String>("state").as_deref(), Ok("flowing"));
-    assert_eq!((first.get("buffers"), second.get("buffers")), (Ok(50u64), Ok(100u64)));
+    assert_eq!(
+        (first.get("buffers"), second.get("buffers")),
+        (Ok(50u64), Ok(100u64))
+    );
     assert_eq!(first.get("last-buffer-age"), Ok(1_020_000_000u64));
     assert_eq!(second.get("last-buffer-age"), Ok(20_000_000u64));
     assert_eq!(first.get("time-offset"), Ok(0i64));
@@ -240,7 +266,7 @@ fn a_standby_keeps_no_more_than_it_needs() {
     };
     // Eight bytes each; a group of pictures is 50 of them, and a few are of the next.
     stage.every(20, 0..60_000, |at| {
-        let frame = Frame::at(at).delta_unless(at % 1_000 == 0);
+        let frame = Frame::at(at).delta_unless(at.is_multiple_of(1_000));
         primary.push(frame);
         backup.push(frame);
         assert!(kept(&stage, 0) == 0 && kept(&stage, 1) <= 440);
@@ -252,18 +278,29 @@ fn a_standby_keeps_no_more_than_it_needs() {
 fn the_active_pad_is_notified_once_for_each_switch() {
     let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
     let (told, seen) = std::sync::mpsc::channel();
-    stage.switch.connect_notify(Some("active-pad"), move |switch, _| {
-        let _ = told.send(switch.property::<Option<gst::Pad>>("active-pad"));
-    });
+    stage
+        .switch
+        .connect_notify(Some("active-pad"), move |switch, _| {
+            let _ = told.send(switch.property::<Option<gst::Pad>>("active-pad"));
+        });
     there_and_back(&stage, &primary, &backup);
     let seen: Vec<_> = seen.try_iter().flatten().collect();
-    assert_eq!(seen, [primary.sink.clone(), backup.sink.clone(), primary.sink.clone()]);
+    assert_eq!(
+        seen,
+        [
+            primary.sink.clone(),
+            backup.sink.clone(),
+            primary.sink.clone()
+        ]
+    );
 }
 
 #[test]
 fn the_defaults_are_those_that_users_of_its_peers_know() {
     stage::init();
-    let switch = gst::ElementFactory::make("failoverswitch").build().expect("failoverswitch");
+    let switch = gst::ElementFactory::make("failoverswitch")
+        .build()
+        .expect("failoverswitch");
     assert_eq!(switch.property::<u64>("timeout"), 1_000_000_000);
     assert_eq!(switch.property::<u64>("latency"), 0);
     assert_eq!(switch.property::<u64>("recovery-time"), 5_000_000_000);
@@ -305,14 +342,20 @@ fn properties_that_an_operator_turns_can_be_turned_while_playing() {
         let property = stage.switch.find_property(name).expect(name);
         let playing = gst::PARAM_FLAG_MUTABLE_PLAYING;
         assert!(property.flags().contains(playing), "{name}");
-        assert!(property.blurb().is_some_and(|blurb| !blurb.is_empty()), "{name}");
+        assert!(
+            property.blurb().is_some_and(|blurb| !blurb.is_empty()),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn its_pads_are_its_children() {
     let (stage, primary, _backup) = pair(&[]);
-    let proxy = stage.switch.dynamic_cast_ref::<gst::ChildProxy>().expect("a child proxy");
+    let proxy = stage
+        .switch
+        .dynamic_cast_ref::<gst::ChildProxy>()
+        .expect("a child proxy");
     assert_eq!(proxy.children_count(), 2);
     proxy.set_child_property("sink_0::priority", 8u32);
     assert_eq!(primary.sink.property::<u32>("priority"), 8);

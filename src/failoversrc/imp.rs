@@ -92,6 +92,7 @@ pub struct FailoverSrc {
     pub(super) stopping: Arc<()>,
     playing: AtomicBool,
     down: AtomicBool,
+    slates: Mutex<()>,
     pub(super) said_no_more_pads: AtomicBool,
 }
 
@@ -193,23 +194,21 @@ impl FailoverSrc {
 
     /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
     fn on_switch_event(&self, event: SwitchEvent) {
-        match &event {
-            SwitchEvent::EverythingDown => {
-                self.down.store(true, SeqCst);
-                self.provide_slates();
-            }
-            SwitchEvent::SomethingUp if self.switch().imp().is_switching() => (),
-            // Until the cut the slate stays.
-            SwitchEvent::SomethingUp | SwitchEvent::Switched(_) => self.down.store(false, SeqCst),
-            _ => (),
+        if matches!(event, SwitchEvent::EverythingDown) {
+            self.provide_slates();
         }
         self.update_slates();
         self.order(Order::Switch(event));
     }
 
+    /// Asks how things stand, whatever the event said: two threads may tell of theirs in any order.
     pub(super) fn update_slates(&self) {
-        let on_air = self.switch().imp().on_air();
-        let wanted = self.outputs().wanted_slates(self.is_down(), on_air);
+        let _one_at_a_time = lock(&self.slates);
+        let switch = self.switch().imp();
+        // Until the cut out of an outage is made, the slate stays.
+        let down = switch.is_down() || self.is_down() && switch.is_switching();
+        self.down.store(down, SeqCst);
+        let wanted = self.outputs().wanted_slates(down, switch.on_air());
         for (slate, wanted) in wanted {
             slate.set_wanted(wanted);
         }

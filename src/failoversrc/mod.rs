@@ -1,6 +1,50 @@
 // SPDX-License-Identifier: MPL-2.0
 //! GLUE: `failoversrc`, the only floor that sees sources and switch together. It builds the inputs,
 //! keeps them alive, and leads what is on air to one set of output pads.
+//!
+//! # failoversrc
+//!
+//! A live stream dies: its publisher crashes, its network goes, its server restarts. `failoversrc`
+//! plays a primary and, when that stalls, ends or fails, a backup, and later the primary again.
+//! Downstream sees one programme on pads that stay.
+//!
+//! ```sh
+//! gst-launch-1.0 failoversrc name=in \
+//!     primary-uri=rtmp://127.0.0.1/live/primary backup-uri=rtmp://127.0.0.1/live/backup \
+//!   in.video_0 ! queue ! videoconvert ! autovideosink \
+//!   in.audio_0 ! queue ! audioconvert ! audioresample ! autoaudiosink
+//! ```
+//!
+//! To see it switch without any server, with a primary that stalls after 100 pictures:
+//!
+//! ```sh
+//! gst-launch-1.0 -m failoversrc timeout=500000000 recovery-time=1000000000 \
+//!     primary-source="videotestsrc is-live=true num-buffers=100 ! funnel name=f appsrc is-live=true ! f." \
+//!     backup-source="videotestsrc is-live=true pattern=ball" \
+//!   ! videoconvert ! autovideosink
+//! ```
+//!
+//! ## Properties by task
+//!
+//! * What to play: `primary-uri` or `primary-source`, `backup-uri` or `backup-source`, then
+//!   `backup-uris`; or all in one `uri`, `failover:?primary=…&backup=…`. Input 0 is the primary.
+//! * When an input is lost: `timeout`, `startup-timeout`. Ends and errors count at once.
+//! * When it is trusted again: `switch-back`, `recovery-time`; `retry-initial` and `retry-max` pace
+//!   the attempts to bring it back.
+//! * What comes out: `output` (decoded or encoded), `latency` (at or above the timeout, for encoded
+//!   inputs plus a distance of key frames, it hides a switch), `slate` (when every input is down).
+//! * What a backup costs: `standby` hot or cold.
+//! * By hand: `force-input`, or the actions `switch-to`, `release`, `restart-input`.
+//! * How it stands: `status`, `active-input`, `switches`, `stats`.
+//!
+//! ## Messages
+//!
+//! `failover-switched` for each switch, with its cause and cost, and `failover-input-state` for each
+//! change of an input; the signals `switched` and `input-state-changed` carry the same.
+//! `configure-source` is emitted before each attempt. An input's error stays inside; ERROR is posted
+//! only for a configuration that can never work.
+//!
+//! Since: 0.1
 
 mod attach;
 mod control;

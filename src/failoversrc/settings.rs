@@ -141,7 +141,9 @@ impl Settings {
         let time = || {
             let message =
                 format!("{key} of a failover: URI is a number of nanoseconds, not '{value}'");
-            value.parse::<u64>().map_err(|_| message)
+            // The properties take one less than all.
+            let time = value.parse::<u64>().ok().filter(|time| *time < u64::MAX);
+            time.ok_or(message)
         };
         match key {
             "primary" => self.primary_uri = Some(value.to_owned()),

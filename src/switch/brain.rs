@@ -393,6 +393,10 @@ impl FailoverSwitch {
         self.state().unseen = follows;
     }
 
+    pub(crate) fn is_down(&self) -> bool {
+        self.state().policy.is_down()
+    }
+
     /// A switch is decided and its cut not made yet.
     pub(crate) fn is_switching(&self) -> bool {
         self.state().pending.is_some()

@@ -357,9 +357,13 @@ impl FailoverSwitch {
                 true
             }
             gst::QueryViewMut::Allocation(_) => {
-                // Downstream's buffers are for the input on air alone.
+                // Downstream's buffers are for the input on air alone, and of no use behind a decoder.
                 let on_air = self.state().is_on_air(place.input);
-                on_air && place.output.peer_query(query)
+                // Where a queue follows, the answer takes as long as a sink holds a buffer.
+                pad.imp().pushes.step();
+                let answered = on_air && !self.is_owned() && place.output.peer_query(query);
+                pad.imp().pushes.step();
+                answered
             }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }

@@ -1,6 +1,46 @@
 // SPDX-License-Identifier: MPL-2.0
 //! MECHANISM: `failoverswitch`. Knows pads, segments and buffers, and decides nothing by itself: which
 //! input is on air is the [policy](crate::policy)'s word.
+//!
+//! # failoverswitch
+//!
+//! Several inputs carry the same programme and one of them should go out, the best that is healthy.
+//! `failoverswitch` is an `input-selector` that decides by itself: it leaves an input whose buffers
+//! stop, and comes back when the preferred one has proved itself. Any caps will do; encoded video is
+//! cut on key frames only. An input that stands by never blocks what feeds it.
+//!
+//! ```sh
+//! gst-launch-1.0 -m failoverswitch name=s timeout=500000000 ! videoconvert ! autovideosink \
+//!   videotestsrc is-live=true num-buffers=100 ! s.sink_0 \
+//!   videotestsrc is-live=true pattern=ball ! s.sink_1
+//! ```
+//!
+//! Streams that belong together switch together: `sink_0` and `sink_0_1` are input 0 and lead to `src`
+//! and `src_1`.
+//!
+//! ```sh
+//! gst-launch-1.0 failoverswitch name=s \
+//!   s.src ! queue ! videoconvert ! autovideosink \
+//!   s.src_1 ! queue ! audioconvert ! autoaudiosink \
+//!   videotestsrc is-live=true ! s.sink_0    audiotestsrc is-live=true freq=440 ! s.sink_0_1 \
+//!   videotestsrc is-live=true pattern=ball ! s.sink_1    audiotestsrc is-live=true freq=660 ! s.sink_1_1
+//! ```
+//!
+//! ## Properties by task
+//!
+//! * Which input is preferred: the pads' `priority`, lower first; it starts as the input's number.
+//! * When an input is lost: `timeout`, `startup-timeout`; the pads' `is-healthy` tells.
+//! * When it is trusted again: `switch-back`, `recovery-time`.
+//! * At the start: `immediate-fallback`. At an end: `stop-on-eos`.
+//! * What comes out: `latency`; at or above the timeout it hides a switch.
+//! * By hand: `auto-switch=false`, then `active-pad`. How it stands: `active-pad`, `stats`.
+//!
+//! ## Messages
+//!
+//! `failover-switched` for each switch, with its cause and cost, and `failover-input-state` for each
+//! change of an input.
+//!
+//! Since: 0.1
 
 mod brain;
 pub mod cut;

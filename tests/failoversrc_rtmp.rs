@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Real RTMP streams, with a real server and real publishers: whatever dies, the output plays on and
+//! the reports say what happened.
+
+#[path = "support/lab/mod.rs"]
+mod lab;
+#[path = "support/programme.rs"]
+mod programme;
+
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+use gst::prelude::*;
+use lab::{Picture, Publisher, Server};
+use programme::{Look, MS, Programme};
+
+const BOTH: [&str; 2] = ["audio_0", "video_0"];
+
+/// What a publisher of this look sends: small, a key frame each second.
+fn drawn(look: Look) -> Picture {
+    Picture::new(match look {
+        Look::Primary => "PRIMARY",
+        _ => "BACKUP",
+    })
+    .background(&format!("0x{:06x}", look.colour()))
+    .tone(look.tone())
+    .size(320, 180)
+    .fps(25)
+    .gop(25)
+}
+
+fn publish(server: &Server, name: &str, picture: Picture) -> io::Result<Publisher> {
+    let mut publisher = Publisher::start(&server.url(name), picture)?;
+    publisher.wait_until_publishing()?;
+    Ok(publisher)
+}
+
+/// Both inputs by their usual names, not started.
+fn player(server: &Server) -> Programme {
+    Programme::new()
+        .set("primary-uri", server.url("primary"))
+        .set("backup-uri", server.url("backup"))
+}
+
+/// A server, both publishers, and a programme that shows the primary.
+fn on_air() -> io::Result<(Server, Publisher, Publisher, Programme)> {
+    let server = Server::start()?;
+    let primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let backup = publish(&server, "backup", drawn(Look::Backup))?;
+    let programme = player(&server).start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    Ok((server, primary, backup, programme))
+}
+
+#[test]
+fn a_killed_publisher_is_covered_and_taken_back() -> io::Result<()> {
+    let (_server, mut primary, _backup, programme) = on_air()?;
+    primary.kill9();
+    programme.until_all_show(Look::Backup);
+    primary.restart()?;
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "eos"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn a_frozen_publisher_is_a_stall_and_its_burst_does_no_harm() -> io::Result<()> {
+    let (_server, mut primary, _backup, programme) = on_air()?;
+    primary.freeze()?;
+    programme.until_all_show(Look::Backup);
+    primary.thaw()?;
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn a_killed_server_leaves_a_slate_until_it_is_back() -> io::Result<()> {
+    let (mut server, mut primary, mut backup, programme) = on_air()?;
+    server.kill();
+    programme.until_all_show(Look::Slate);
+    assert!(programme.record().told(0, "down"));
+    assert!(programme.record().told(1, "down"));
+    server.restart()?;
+    primary.restart()?;
+    backup.restart()?;
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_absent_at_first_is_found_when_it_comes() -> io::Result<()> {
+    let mut server = Server::start()?;
+    server.kill();
+    let programme = player(&server).start();
+    programme.until_all_show(Look::Slate);
+    programme.until("it was told why", |record| {
+        let refused = |input| {
+            let mut states = record.states.iter();
+            states.any(|s| s.input == input && s.cause == "error" && s.text.contains("refused"))
+        };
+        refused(0) && refused(1)
+    });
+    server.restart()?;
+    let _primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn a_stream_that_is_not_yet_published_is_covered_until_it_comes() -> io::Result<()> {
+    let server = Server::start()?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    let programme = player(&server).set("startup-timeout", 3000 * MS).start();
+    programme.until_all_show(Look::Backup);
+    let _primary = publish(&server, "primary", drawn(Look::Primary))?;
+    programme.until_switches(2);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 1, "startup"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn with_both_publishers_dead_black_and_silence_flow_until_one_is_back() -> io::Result<()> {
+    let (_server, mut primary, mut backup, programme) = on_air()?;
+    primary.kill9();
+    backup.kill9();
+    programme.until_all_show(Look::Slate);
+    programme.until_all_show(Look::Slate);
+    backup.restart()?;
+    programme.until_all_show(Look::Backup);
+    let first = programme
+        .record()
+        .switches()
+        .into_iter()
+        .take(2)
+        .collect::<Vec<_>>();
+    assert_eq!(
+        first,
+        [(-1, 0, "startup".to_owned()), (0, 1, "eos".to_owned())]
+    );
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn a_primary_without_a_backup_is_waited_for() -> io::Result<()> {
+    let server = Server::start()?;
+    let mut primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let programme = Programme::new()
+        .set("primary-uri", server.url("primary"))
+        .start();
+    programme.until_all_show(Look::Primary);
+    primary.kill9();
+    programme.until_all_show(Look::Slate);
+    primary.restart()?;
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 0, "startup")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn what_an_input_has_not_is_filled_in() -> io::Result<()> {
+    let server = Server::start()?;
+    let mut primary = publish(&server, "primary", drawn(Look::Primary).without_audio())?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup).without_video())?;
+    let programme = player(&server).start();
+    programme.until_show(Look::Primary, Look::Slate);
+    primary.kill9();
+    programme.until_show(Look::Slate, Look::Backup);
+    primary.restart()?;
+    programme.until_show(Look::Primary, Look::Slate);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
+fn encoded_output_has_one_form_and_every_cut_is_on_a_key_frame() -> io::Result<()> {
+    let server = Server::start()?;
+    let mut primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    let programme = player(&server).set_nick("output", "encoded").start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    primary.kill9();
+    programme.until_all_show(Look::Backup);
+    primary.restart()?;
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "eos"), (1, 0, "recovered")]);
+    check_encoded(&programme);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+fn check_encoded(programme: &Programme) {
+    let record = programme.record();
+    let video = record.output("video_0").expect("a picture");
+    for caps in &video.caps {
+        let caps = caps.structure(0).expect("fixed caps");
+        assert_eq!(caps.name(), "video/x-h264");
+        assert_eq!(caps.get::<&str>("stream-format"), Ok("byte-stream"));
+        assert_eq!(caps.get::<&str>("alignment"), Ok("au"));
+    }
+    for caps in &record.output("audio_0").expect("sound").caps {
+        let caps = caps.structure(0).expect("fixed caps");
+        assert_eq!(caps.name(), "audio/mpeg");
+        assert_eq!(caps.get::<i32>("mpegversion"), Ok(4));
+        assert_eq!(caps.get::<&str>("stream-format"), Ok("raw"));
+    }
+    let cuts: Vec<_> = video
+        .passed
+        .iter()
+        .filter(|passed| passed.discont)
+        .collect();
+    assert!(
+        cuts.len() >= 3,
+        "the start and two switches: {} cuts",
+        cuts.len()
+    );
+    assert!(
+        cuts.iter().all(|cut| !cut.delta_unit),
+        "a cut on a delta frame"
+    );
+    assert!(!video.passed[0].delta_unit, "it starts on a delta frame");
+    // A decoder that was fed from key frames on never shows anything but the two inputs.
+    let strange = video
+        .seen
+        .iter()
+        .filter(|s| !matches!(s.look, Look::Primary | Look::Backup));
+    assert_eq!(strange.count(), 0, "broken pictures");
+}
+
+#[test]
+fn a_cold_backup_is_connected_only_while_it_is_needed() -> io::Result<()> {
+    let server = Server::start()?;
+    let mut primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    let programme = player(&server).set_nick("standby", "cold").start();
+    programme.until_all_show(Look::Primary);
+    assert_eq!(programme.record().attempts(1), 0, "not needed, yet tried");
+    assert_eq!(connections_to(server.port())?, 1);
+    primary.kill9();
+    programme.until_all_show(Look::Backup);
+    primary.restart()?;
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup is stopped again", |record| {
+        record.told(1, "idle")
+    });
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while connections_to(server.port())? > 1 {
+        assert!(Instant::now() < deadline, "the backup stays connected");
+        std::thread::yield_now();
+    }
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+/// How many connections to this port this process has.
+fn connections_to(port: u16) -> io::Result<usize> {
+    let mut ours = vec![];
+    for entry in fs::read_dir("/proc/self/fd")? {
+        // A descriptor may be closed while we look.
+        let target = entry
+            .and_then(|entry| fs::read_link(entry.path()))
+            .unwrap_or_default();
+        let inode = target
+            .to_string_lossy()
+            .trim_start_matches("socket:[")
+            .trim_end_matches(']')
+            .to_owned();
+        ours.push(inode);
+    }
+    let remote = format!(":{port:04X}");
+    let table = fs::read_to_string("/proc/self/net/tcp")?;
+    let is_ours = |line: &&str| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields
+            .get(2)
+            .is_some_and(|address| address.ends_with(&remote))
+            && fields.get(3) == Some(&"01")
+            && fields
+                .get(9)
+                .is_some_and(|inode| ours.iter().any(|o| o == inode))
+    };
+    Ok(table.lines().filter(is_ours).count())
+}
