@@ -49,7 +49,23 @@ impl SourceBin {
         });
         self.remember(inner.upcast_ref(), vec![id]);
         for child in inner.children() {
+            self.lift_loose_ends(&child);
             self.watch(&child);
+        }
+    }
+
+    /// Pads that are always there and that nothing inside has linked so far, nobody will. Some
+    /// encoders refuse to start with such a pad, so it goes to the surface before they do.
+    fn lift_loose_ends(&self, child: &gst::Element) {
+        if plain_bin(child).is_some() {
+            return;
+        }
+        for pad in child.src_pads() {
+            let template = pad.pad_template();
+            let is_always = template.is_some_and(|t| t.presence() == gst::PadPresence::Always);
+            if is_always && !pad.is_linked() {
+                self.lift(&pad);
+            }
         }
     }
 
