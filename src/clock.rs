@@ -9,6 +9,9 @@ use crate::policy::{Moment, Span};
 use gst::prelude::*;
 use std::sync::{Condvar, Mutex, PoisonError, RwLock};
 
+/// No wake-up is armed for later than this: near the end of all numbers GStreamer's clock spins.
+const FARTHEST: Span = Span::from_secs(24 * 3600);
+
 /// Runs while the element is PLAYING, stands still otherwise.
 pub(crate) struct RunningTime {
     running: RwLock<Option<Running>>,
@@ -144,8 +147,8 @@ impl Running {
     }
 
     fn clock_id(&self, due: Moment) -> gst::SingleShotClockId {
-        let limit = u64::MAX - 2;
-        let at = self.base.nseconds().saturating_add(due.nanos()).min(limit);
+        let due = due.min(self.now() + FARTHEST);
+        let at = self.base.nseconds().saturating_add(due.nanos());
         self.clock
             .new_single_shot_id(gst::ClockTime::from_nseconds(at))
     }
@@ -195,6 +198,7 @@ impl Alarm {
     /// Arms the wake-up unless one that comes no later is armed already: an early wake-up is
     /// harmless, it looks and arms again.
     pub(crate) fn set(&self, time: &RunningTime, at: Moment, ring: impl FnOnce() + Send + 'static) {
+        let at = at.min(time.now() + FARTHEST);
         let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
             return;

@@ -4,13 +4,12 @@
 
 #[path = "support/lab/mod.rs"]
 mod lab;
-#[path = "support/programme.rs"]
+#[path = "support/programme/mod.rs"]
 mod programme;
 
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use gst::prelude::*;
 use lab::{Picture, Publisher, Server};
 use programme::{Look, MS, Programme};
 

@@ -68,6 +68,9 @@ struct Owner {
     complete: Option<Moment>,
 }
 
+/// Whatever is asked for, attempts are no tight loop.
+const LEAST_PAUSE: Span = Span::from_millis(100);
+
 /// Attempts are numbered through, so that late news of an old one is told from the present one's.
 static ATTEMPTS: AtomicU64 = AtomicU64::new(1);
 
@@ -80,8 +83,9 @@ impl Control {
         let inputs = inputs
             .map(|(index, description)| {
                 let seed = ATTEMPTS.fetch_add(1, Relaxed) ^ 0x9e37_79b9_7f4a_7c15;
-                let initial = Span::from_nanos(settings.retry_initial);
-                let retry = Retry::new(initial, Span::from_nanos(settings.retry_max), seed);
+                let span = |nanos| Span::from_nanos(nanos).max(LEAST_PAUSE);
+                let retry =
+                    Retry::new(span(settings.retry_initial), span(settings.retry_max), seed);
                 Input {
                     id: InputId(u32::try_from(index).unwrap_or(u32::MAX)),
                     description: description.clone(),
@@ -334,6 +338,11 @@ impl Owner {
         let number = ATTEMPTS.fetch_add(1, Relaxed);
         let shell = element.imp();
         let name = format!("input-{}-attempt-{}", input.id.0, input.life.attempts() + 1);
+        let built = input.description.build(&name, &shell.settings().source());
+        if let Err(crate::sources::Error::Stopping(_)) = built {
+            input.life.postpone(now);
+            return;
+        }
         gst::info!(
             CAT,
             obj = element,
@@ -342,7 +351,7 @@ impl Owner {
             input.life.attempts() + 1,
             input.description.display()
         );
-        match input.description.build(&name, &shell.settings().source()) {
+        match built {
             Ok(source) => {
                 input.life.begun(now);
                 shell.prepare(input.id, number, &input.description, &source);
@@ -357,7 +366,6 @@ impl Owner {
                     number,
                 });
             }
-            Err(crate::sources::Error::Stopping(_)) => input.life.postpone(now),
             Err(error) => {
                 let text = error.to_string();
                 input.life.begun(now);

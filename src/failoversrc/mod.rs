@@ -31,8 +31,8 @@
 //! * When an input is lost: `timeout`, `startup-timeout`. Ends and errors count at once.
 //! * When it is trusted again: `switch-back`, `recovery-time`; `retry-initial` and `retry-max` pace
 //!   the attempts to bring it back.
-//! * What comes out: `output` (decoded or encoded), `latency` (at or above the timeout, for encoded
-//!   inputs plus a distance of key frames, it hides a switch), `slate` (when every input is down).
+//! * What comes out: `output` (decoded or encoded), `latency` (above the timeout and the time to decode
+//!   a group of pictures, it hides a switch), `slate` (when every input is down).
 //! * What a backup costs: `standby` hot or cold.
 //! * By hand: `force-input`, or the actions `switch-to`, `release`, `restart-input`.
 //! * How it stands: `status`, `active-input`, `switches`, `stats`.

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Starting and stopping a source, in a thread of its own: a source that hangs in a state change
 //! harms nobody.
+//!
+//! GStreamer keeps a bin locked while its children change their states, and `failoversrc`, which is
+//! such a bin's parent, takes that lock whenever its own state changes. So the element that may hang
+//! is led by itself, when the lock of its bin is free again.
 
 use super::CAT;
 use super::control::Order;
@@ -36,12 +40,14 @@ impl Runner {
         attempt: u64,
     ) -> Self {
         let (steps, inbox) = channel();
-        let bin = source.bin.clone();
+        let (bin, core) = (source.bin.clone(), source.core.clone());
+        core.set_locked_state(true);
+        let lead = move |state| bin.set_state(state).and_then(|_| core.set_state(state));
         let orders = element.imp().orders();
         let run = move || {
             while let Some(step) = newest(&inbox) {
                 match step {
-                    Step::To(state) if bin.set_state(state).is_err() => {
+                    Step::To(state) if lead(state).is_err() => {
                         let text = "it could not be started".to_owned();
                         let _ = orders.as_ref().map(|orders| {
                             orders.send(Order::Failed {
@@ -53,7 +59,7 @@ impl Runner {
                     }
                     Step::To(_) => (),
                     Step::Stop { source, stopping } => {
-                        let _ = source.bin.set_state(gst::State::Null);
+                        let _ = lead(gst::State::Null);
                         source.release();
                         drop(stopping);
                         break;

@@ -36,6 +36,7 @@ impl SourceBin {
     /// Gives an element of the application back, as it came. The bin must be in NULL.
     pub(super) fn release(&self, core: &gst::Element) {
         self.forget_application();
+        core.set_locked_state(false);
         if core.parent().as_ref() == Some(self.upcast_ref())
             && let Err(error) = self.remove(core)
         {
@@ -43,10 +44,11 @@ impl SourceBin {
         }
     }
 
-    /// Whether a state change to NULL has come to its end.
-    pub(super) fn is_stopped(&self) -> bool {
-        let (current, pending) = self.state_now();
-        current == gst::State::Null && pending == gst::State::VoidPending
+    /// Whether a change of state to NULL has come to its end, here and in the core, which may be led
+    /// by itself.
+    pub(super) fn is_stopped(&self, core: &gst::Element) -> bool {
+        let stopped = (gst::State::Null, gst::State::VoidPending);
+        state_of(self.upcast_ref()) == stopped && state_of(core) == stopped
     }
 
     /// One question less. After the last one it is known that there are no more pads; and if there
@@ -94,15 +96,9 @@ impl SourceBin {
         self.state().handlers.extend(handlers);
     }
 
-    /// The current state and the pending one, without waiting.
-    fn state_now(&self) -> (gst::State, gst::State) {
-        let (_, current, pending) = ElementExt::state(self, gst::ClockTime::ZERO);
-        (current, pending)
-    }
-
     /// On the way to READY or NULL, or there.
     pub(super) fn is_going_down(&self) -> bool {
-        let (current, pending) = self.state_now();
+        let (current, pending) = state_of(self.upcast_ref());
         match pending {
             gst::State::VoidPending => current <= gst::State::Ready,
             pending => pending <= gst::State::Ready && pending < current,
@@ -115,6 +111,12 @@ impl SourceBin {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The current state and the pending one, without waiting.
+fn state_of(element: &gst::Element) -> (gst::State, gst::State) {
+    let (_, current, pending) = ElementExt::state(element, gst::ClockTime::ZERO);
+    (current, pending)
 }
 
 #[derive(Default)]

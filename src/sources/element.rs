@@ -36,12 +36,12 @@ pub(super) fn check(element: &gst::Element) -> Result<(), Error> {
     if element.is::<gst::Pipeline>() {
         return Err(Error::IsPipeline(name));
     }
-    if !can_deliver(element) {
-        return Err(Error::NoPads(name));
-    }
     match element.parent() {
-        Some(parent) if !parent.is::<SourceBin>() => Err(Error::InUse(name)),
-        _ => Ok(()),
+        // An earlier attempt has not let go of it yet: its pads are taken, by us.
+        Some(parent) if parent.is::<SourceBin>() => Ok(()),
+        _ if !can_deliver(element) => Err(Error::NoPads(name)),
+        Some(_) => Err(Error::InUse(name)),
+        None => Ok(()),
     }
 }
 
@@ -82,7 +82,7 @@ fn take_back(element: &gst::Element) -> Result<(), Error> {
     let Ok(bin) = parent.downcast::<SourceBin>() else {
         return Err(Error::InUse(name));
     };
-    if !bin.is_stopped() {
+    if !bin.is_stopped(element) {
         return Err(Error::Stopping(name));
     }
     bin.release(element);

@@ -136,7 +136,7 @@ impl Source {
     /// says [`Error::Stopping`] until it has arrived.
     pub(crate) fn release(self) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>()
-            && bin.is_stopped()
+            && bin.is_stopped(&self.core)
         {
             bin.release(&self.core);
         }

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Elements and descriptions as inputs, no servers: one output from first to last, whatever happens
+//! to its inputs and whatever the application turns.
+
+#[path = "support/programme/mod.rs"]
+mod programme;
+#[path = "support/recording.rs"]
+mod recording;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use gst::prelude::*;
+use programme::{Look, MS, Programme, both, element, gated, open, picture, tone};
+use recording::Recording;
+
+const BOTH: [&str; 2] = ["audio_0", "video_0"];
+const START: (i32, i32, &str) = (-1, 0, "startup");
+const FOR_EVER: u64 = 3_600_000 * MS;
+
+/// Both inputs live; silence is not what is tested, and nothing is switched back.
+fn live(primary: &gst::Element) -> Programme {
+    Programme::new()
+        .set("primary-source", primary)
+        .set("backup-source", both(Look::Backup))
+        .set("timeout", 10_000 * MS)
+        .set("recovery-time", FOR_EVER)
+}
+
+fn standing_by(programme: &Programme) {
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+}
+
+#[test]
+fn it_can_be_stopped_and_started_again_and_again() {
+    let programme = live(&both(Look::Primary));
+    for _ in 0..3 {
+        programme.play();
+        standing_by(&programme);
+        programme.check_switches(&[START]);
+        programme.check_outputs(&BOTH);
+        programme.stop();
+        programme.clear();
+    }
+    programme.play();
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn after_an_error_of_the_primary_the_next_frame_is_the_backups() {
+    let breaking = format!(
+        "{} ! identity error-after=75 {}",
+        picture(Look::Primary),
+        tone(Look::Primary)
+    );
+    let programme = live(&element(&breaking)).start();
+    standing_by(&programme);
+    programme.until_all_show(Look::Backup);
+    programme.check_switches(&[START, (0, 1, "error")]);
+    {
+        let record = programme.record();
+        let video = record.output("video_0").expect("a picture");
+        let cut = video
+            .seen
+            .iter()
+            .position(|seen| seen.look == Look::Backup)
+            .expect("the backup");
+        let pts = |at: usize| video.passed[at].pts.expect("a PTS");
+        let step = pts(cut) - pts(cut - 1);
+        assert!(
+            step <= gst::ClockTime::from_mseconds(120),
+            "three frames are missing: {step}"
+        );
+        assert!(video.longest_gap(video.seen[cut].arrival) < Duration::from_secs(2));
+        assert!(
+            record
+                .states
+                .iter()
+                .any(|s| s.input == 0 && s.new == "down" && s.cause == "error")
+        );
+        assert!(
+            record
+                .states
+                .iter()
+                .any(|s| s.input == 0 && !s.text.is_empty()),
+            "no reason is told"
+        );
+    }
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn the_end_of_a_live_primary_is_a_failure() {
+    let ending = format!(
+        "{} ! identity eos-after=75 {} ! identity eos-after=129",
+        picture(Look::Primary),
+        tone(Look::Primary)
+    );
+    let programme = live(&element(&ending)).start();
+    standing_by(&programme);
+    programme.until_all_show(Look::Backup);
+    programme.until("the primary is tried again", |record| {
+        record.attempts(0) > 1
+    });
+    programme.check_switches(&[START, (0, 1, "eos")]);
+    assert!(!programme.record().eos);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn silence_is_a_stall_of_the_whole_input_and_both_silent_is_a_slate() {
+    let (primary, backup) = (gated(Look::Primary), gated(Look::Backup));
+    let programme = live(&primary)
+        .set("backup-source", &backup)
+        .set("timeout", 500 * MS)
+        .start();
+    standing_by(&programme);
+    // Only the sound stops; the picture leaves with it.
+    open(&primary, "sound", false);
+    programme.until_all_show(Look::Backup);
+    open(&primary, "picture", false);
+    open(&backup, "picture", false);
+    open(&backup, "sound", false);
+    programme.until_all_show(Look::Slate);
+    open(&backup, "picture", true);
+    open(&backup, "sound", true);
+    programme.until_all_show(Look::Backup);
+    let switches = programme.record().switches();
+    assert_eq!(switches[1], (0, 1, "stall".to_owned()));
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn what_the_input_on_air_has_not_is_filled_in() {
+    let programme = live(&element(&picture(Look::Primary)))
+        .set("backup-source", element(&tone(Look::Backup)))
+        .start();
+    programme.until_show(Look::Primary, Look::Slate);
+    programme.src.emit_by_name::<()>("switch-to", &[&1i32]);
+    programme.until_show(Look::Slate, Look::Backup);
+    programme.src.emit_by_name::<()>("switch-to", &[&0i32]);
+    programme.until_show(Look::Primary, Look::Slate);
+    programme.finish(&BOTH);
+}
+
+/// Another codec, size, frame rate and sample rate.
+fn coded(look: Look, form: &str) -> gst::Element {
+    let colour = 0xff00_0000_u32 | look.colour();
+    let picture = format!(
+        "videotestsrc is-live=true pattern=solid-color foreground-color={colour} ! video/x-raw,format=I420"
+    );
+    let tone = format!(
+        "audiotestsrc is-live=true freq={} samplesperbuffer=1024 ! audio/x-raw",
+        look.tone()
+    );
+    element(&match form {
+        "h264" => format!(
+            "{picture},width=640,height=360,framerate=25/1 ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 \
+             {tone},rate=44100,channels=2 ! avenc_aac"
+        ),
+        "vp8" => format!(
+            "{picture},width=320,height=240,framerate=30/1 ! vp8enc deadline=1 cpu-used=8 keyframe-max-dist=30 \
+             {tone},rate=48000,channels=1 ! opusenc"
+        ),
+        _ => format!(
+            "{picture},width=176,height=144,framerate=15/1 ! identity \
+             {tone},format=S16LE,rate=32000,channels=1 ! identity"
+        ),
+    })
+}
+
+fn survives(primary: &str, backup: &str) {
+    let programme = live(&coded(Look::Primary, primary))
+        .set("backup-source", coded(Look::Backup, backup))
+        .start();
+    standing_by(&programme);
+    programme.src.set_property("force-input", 1i32);
+    programme.until_all_show(Look::Backup);
+    programme.src.set_property("force-input", 0i32);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "manual"), (1, 0, "manual")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_backup_with_another_codec_is_decoded() {
+    survives("h264", "vp8");
+}
+
+#[test]
+fn a_raw_backup_of_a_coded_primary_is_passed_on() {
+    survives("vp8", "raw");
+}
+
+#[test]
+fn a_coded_backup_of_a_raw_primary_is_decoded() {
+    survives("raw", "h264");
+}
+
+#[test]
+fn dynamic_pads_inside_a_description_are_found() {
+    let file = Recording::new(Look::Primary, 1, "mp4");
+    let location = file.path().display().to_string();
+    let programme = Programme::new()
+        .set(
+            "primary-source",
+            element(&format!("filesrc location={location} ! qtdemux")),
+        )
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.until("it ends", |record| record.eos);
+    assert!(programme.record().outputs.iter().all(|output| output.eos));
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn in_gst_launch_syntax_a_source_is_written_as_a_description() {
+    programme::init();
+    let line = "failoversrc name=f primary-source=\"videotestsrc is-live=true\" \
+                backup-source=\"videotestsrc is-live=true ! identity\" f. ! fakesink name=sink";
+    let pipeline = gst::parse::launch(line)
+        .expect("a valid line")
+        .downcast::<gst::Pipeline>()
+        .expect("a pipeline");
+    let (came, coming) = channel();
+    let sink = pipeline
+        .by_name("sink")
+        .and_then(|sink| sink.static_pad("sink"))
+        .expect("a pad");
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let _ = came.send(());
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    for _ in 0..10 {
+        coming
+            .recv_timeout(Duration::from_secs(30))
+            .expect("a picture");
+    }
+    assert!(programme::set_state_bounded(&pipeline, gst::State::Null));
+}
+
+#[test]
+fn files_are_played_at_their_pace_and_the_end_of_all_is_the_end() {
+    let (primary, backup) = (
+        Recording::new(Look::Primary, 2, "mp4"),
+        Recording::new(Look::Backup, 4, "mp4"),
+    );
+    let programme = Programme::new()
+        .set("primary-uri", primary.uri())
+        .set("backup-uri", backup.uri())
+        .start();
+    programme.until("it ends", |record| record.eos);
+    programme.check_switches(&[START, (0, 1, "eos")]);
+    {
+        let record = programme.record();
+        let video = record.output("video_0").expect("a picture");
+        assert!(video.has_shown(Look::Primary) && video.has_shown(Look::Backup));
+        let first = video.passed.first().expect("a picture").arrival;
+        let played = video.passed.last().expect("a picture").arrival - first;
+        assert!(
+            played >= Duration::from_millis(2500),
+            "faster than its pace: {played:?}"
+        );
+        assert!(record.outputs.iter().all(|output| output.eos));
+    }
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_file_beside_a_live_primary_is_played_again_and_again() {
+    let backup = Recording::new(Look::Backup, 1, "mp4");
+    let programme = Programme::new()
+        .set("primary-source", both(Look::Primary))
+        .set("backup-uri", backup.uri())
+        .set("recovery-time", FOR_EVER)
+        .start();
+    programme.until("the file is played again", |record| record.attempts(1) >= 3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START]);
+    programme.finish(&BOTH);
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What `failoversrc` leaves behind: nothing, wherever it is stopped; and being stopped takes no time,
+//! even while a source hangs. GStreamer's leaks tracer is set up before anything else in a process,
+//! so each story is told by a child of the test: this binary again, with one of its ignored tests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+
+mod support {
+    pub(crate) mod stuck;
+}
+use support::stuck::{At, Stuck};
+
+const ROUNDS: usize = 50;
+/// Caches and pools of GStreamer fill up in the first rounds.
+const WARM_UP: usize = 3;
+/// Idle threads that GLib keeps for the next who asks.
+const POOLED_THREADS: usize = 8;
+/// The most that going to NULL may take.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// For what has no limit of its own: far beyond what a slow machine needs.
+const PATIENCE: Duration = Duration::from_secs(20);
+const STORY: Duration = Duration::from_secs(300);
+
+const PICTURES: &str = "videotestsrc is-live=true \
+    ! video/x-raw,width=32,height=32,framerate=100/1 ! identity";
+
+macro_rules! stories {
+    ($($name:ident => $story:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            in_a_child(concat!("stories::", stringify!($name)));
+        })*
+
+        mod stories {
+            use super::*;
+            $(#[test]
+            #[ignore = "run by the test of the same name, in a process of its own"]
+            fn $name() {
+                without_a_leak($story);
+            })*
+        }
+    };
+}
+
+stories! {
+    good_sources_leave_nothing => || {
+        play(&[("primary-source", PICTURES), ("backup-source", PICTURES)], a_picture);
+    };
+    a_primary_that_fails_at_once_leaves_nothing => || {
+        let broken = format!("{PICTURES} ! identity error-after=1");
+        play(&[("primary-source", &broken), ("backup-source", PICTURES)], a_picture);
+    };
+    a_refused_connection_leaves_nothing => || {
+        let nobody = format!("rtmp://127.0.0.1:{}/live/stream", unused_port());
+        play(&[("primary-uri", &nobody), ("backup-source", PICTURES)], a_picture);
+    };
+    a_missing_file_leaves_nothing => || {
+        let missing = "file:///nonexistent/film.mp4";
+        play(&[("primary-uri", missing), ("backup-source", PICTURES)], a_picture);
+    };
+    an_end_half_way_leaves_nothing => || {
+        let short = PICTURES.replace("is-live=true", "is-live=true num-buffers=3");
+        play(&[("primary-source", &short), ("backup-source", PICTURES)], a_switch);
+    };
+    a_stop_while_connecting_leaves_nothing => || {
+        let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let uri = uri_of(&silent);
+        play(&[("primary-uri", &uri), ("backup-uri", &uri)], |_, _| drop(accepted(&silent)));
+    };
+    the_slate_of_two_dead_inputs_leaves_nothing => || {
+        let missing = "file:///nonexistent/film.mp4";
+        play(&[("primary-uri", missing), ("backup-uri", missing)], a_picture);
+    };
+    a_source_that_hangs_in_its_start_leaves_nothing => || hang(At::Start);
+    a_source_that_hangs_in_its_stop_leaves_nothing => || hang(At::Stop);
+}
+
+/// Plays until something has happened, and stops. What `until` gets: the pipeline, and word of the
+/// first buffer that went out.
+fn play(settings: &[(&str, &str)], until: impl FnOnce(&gst::Pipeline, &mpsc::Receiver<()>)) {
+    let failover = gst::ElementFactory::make("failoversrc")
+        .build()
+        .expect("failoversrc");
+    for (name, value) in settings {
+        set(&failover, name, value);
+    }
+    play_with(&failover, until);
+}
+
+/// As gst-launch does: where an element is wanted, the text describes one.
+fn set(failover: &gst::Element, name: &str, value: &str) {
+    if name.ends_with("-source") {
+        let source = gst::parse::bin_from_description(value, true).expect("a description");
+        failover.set_property(name, source);
+    } else {
+        failover.set_property(name, value);
+    }
+}
+
+fn play_with(failover: &gst::Element, until: impl FnOnce(&gst::Pipeline, &mpsc::Receiver<()>)) {
+    failover.set_property("timeout", 200_000_000u64);
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(failover).expect("room for failoversrc");
+    let (sent, first) = mpsc::channel();
+    failover.connect_pad_added(move |failover, pad| {
+        let sink = gst::ElementFactory::make("fakesink")
+            .property("async", false)
+            .build()
+            .expect("fakesink");
+        let pipeline = failover.parent().and_downcast::<gst::Pipeline>();
+        pipeline
+            .expect("a pipeline")
+            .add(&sink)
+            .expect("room for a sink");
+        sink.sync_state_with_parent().expect("a running sink");
+        let target = sink.static_pad("sink").expect("its pad");
+        let sent = sent.clone();
+        target.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let _ = sent.send(());
+            gst::PadProbeReturn::Remove
+        });
+        pad.link(&target).expect("a link");
+    });
+    pipeline.set_state(gst::State::Playing).expect("PLAYING");
+    until(&pipeline, &first);
+    let begun = Instant::now();
+    pipeline.set_state(gst::State::Null).expect("NULL");
+    let took = begun.elapsed();
+    assert!(took < AT_ONCE, "it took {took:?} to stop");
+}
+
+fn a_picture(_: &gst::Pipeline, first: &mpsc::Receiver<()>) {
+    first.recv_timeout(PATIENCE).expect("a picture");
+}
+
+fn a_switch(pipeline: &gst::Pipeline, _: &mpsc::Receiver<()>) {
+    let bus = pipeline.bus().expect("a bus");
+    let limit = Instant::now() + PATIENCE;
+    let is_switch = |message: &gst::Message| {
+        let told = message.structure();
+        told.is_some_and(|s| s.name() == "failover-switched" && s.get("to") == Ok(1))
+    };
+    loop {
+        let left = limit.saturating_duration_since(Instant::now());
+        let left = gst::ClockTime::try_from(left).expect("a short time");
+        let message = bus.timed_pop_filtered(left, &[gst::MessageType::Element]);
+        if is_switch(&message.expect("a switch to the backup")) {
+            return;
+        }
+    }
+}
+
+/// The primary hangs in a state change, for as long as the pipeline is there and beyond.
+fn hang(at: At) {
+    let (primary, gate) = Stuck::new(at);
+    let failover = gst::ElementFactory::make("failoversrc")
+        .property("primary-source", &primary)
+        .build()
+        .expect("failoversrc");
+    drop(primary);
+    set(&failover, "backup-source", PICTURES);
+    failover.set_property("startup-timeout", 200_000_000u64);
+    play_with(&failover, |pipeline, first| {
+        a_picture(pipeline, first);
+        if at == At::Start {
+            gate.wait_until_stuck(PATIENCE);
+        }
+    });
+    drop(failover);
+    gate.open();
+}
+
+/// Runs a story again and again, and counts what is alive after it.
+fn without_a_leak(round: impl Fn()) {
+    gst::init().expect("GStreamer");
+    gstfailover::plugin_register_static().expect("the plugin");
+    (0..WARM_UP).for_each(|_| round());
+    let threads = threads() + POOLED_THREADS;
+    let mut objects = Objects::track();
+    (0..ROUNDS).for_each(|_| round());
+    // What was told to stop may still be about it, in a thread of its own.
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        let (left, running) = (objects.more(), self::threads());
+        if left.is_empty() && running <= threads {
+            return;
+        }
+        assert!(
+            Instant::now() < limit,
+            "left behind: {left:#?}; {running} threads, at most {threads} were expected"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The objects that the leaks tracer has seen come, less those that it has seen go, by type.
+struct Objects {
+    tracer: gst::Tracer,
+    balance: BTreeMap<String, i64>,
+}
+
+impl Objects {
+    fn track() -> Self {
+        let tracer = gst::active_tracers()
+            .into_iter()
+            .find(|tracer| tracer.type_().name() == "GstLeaksTracer")
+            .expect("GST_TRACERS=leaks");
+        tracer.emit_by_name::<()>("activity-start-tracking", &[]);
+        Self {
+            tracer,
+            balance: BTreeMap::new(),
+        }
+    }
+
+    /// How many more there are of each type.
+    fn more(&mut self) -> BTreeMap<&str, i64> {
+        let news: gst::Structure = self.tracer.emit_by_name("activity-get-checkpoint", &[]);
+        for (list, by) in [("objects-created-list", 1), ("objects-removed-list", -1)] {
+            let list: gst::List = news.get(list).expect("a list");
+            for entry in list.iter() {
+                let entry: gst::Structure = entry.get().expect("an entry");
+                let name: String = entry.get("type-name").expect("a name");
+                *self.balance.entry(name).or_default() += by;
+            }
+        }
+        let more = self.balance.iter().filter(|(_, count)| **count > 0);
+        more.map(|(name, count)| (name.as_str(), *count)).collect()
+    }
+}
+
+/// Of this process; where that cannot be told, none.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// A port that nobody listens on.
+fn unused_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn uri_of(listener: &TcpListener) -> String {
+    let address = listener.local_addr().expect("an address");
+    format!("rtmp://{address}/live/stream")
+}
+
+fn accepted(listener: &TcpListener) -> TcpStream {
+    let (peer, _) = listener.accept().expect("somebody who connects");
+    peer
+}
+
+/// Has a story told in a process of its own, with the leaks tracer in it.
+fn in_a_child(story: &str) {
+    let mut child = Command::new(std::env::current_exe().expect("this binary"))
+        .args(["--exact", story, "--ignored", "--nocapture"])
+        .env("GST_TRACERS", "leaks")
+        .env("RUST_BACKTRACE", "0")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let stderr = child.stderr.take().expect("its words");
+    let words = std::thread::spawn(move || io::read_to_string(stderr).unwrap_or_default());
+    let limit = Instant::now() + STORY;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("a child") {
+            break Some(status);
+        }
+        if Instant::now() > limit {
+            child.kill().expect("an end");
+            child.wait().expect("an end");
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let words = words.join().unwrap_or_default();
+    assert!(status.is_some(), "it hung:\n{words}");
+    assert!(status.is_some_and(|status| status.success()), "{words}");
+}
