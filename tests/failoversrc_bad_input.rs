@@ -431,6 +431,7 @@ fn in_gst_launch_syntax_further_backups_are_an_array() {
 
 #[test]
 fn the_third_input_in_order_is_tried_too() {
+    gst::init().unwrap();
     let file = "file:///does/not/exist";
     let uris = gst::Array::new([file, file]);
     let programme = Programme::new()
