@@ -48,7 +48,7 @@ check:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
 bench:
-	cargo bench
+	cargo run --quiet --release --package failover-bench
 
 install: build
 	@test -n '$(FOLDER)' || { echo 'pkg-config does not know gstreamer-1.0'; exit 1; }

@@ -167,9 +167,9 @@ impl FailoverSrc {
     }
 
     fn active_input(&self) -> i32 {
-        self.switch()
-            .imp()
-            .on_air()
+        let on_air = self.switch().imp().on_air();
+        on_air
+            .filter(|_| self.has_control())
             .map_or(-1, crate::switch::number)
     }
 

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What `failoverswitch` costs: CPU time per buffer, and time from a timeout's expiry to the decision,
+//! each with others beside it in the same run. Prints one table and writes it to RESULTS.md here.
+
+mod buffers;
+mod decisions;
+
+use decisions::Sign;
+use gst::prelude::*;
+use std::fmt::Write;
+
+fn main() {
+    gst::init().expect("GStreamer");
+    gstfailover::plugin_register_static().expect("our plugin");
+    gstfallbackswitch::plugin_register_static().expect("the peer's plugin");
+    let text = format!("{}\n{}\n{}", machine(), buffers_table(), decisions_table());
+    println!("{text}");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+    std::fs::write(file, format!("# What it costs\n\n{text}")).expect("RESULTS.md");
+}
+
+fn machine() -> String {
+    let about = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = about
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown CPU", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let peer = version_of("fallbackswitch");
+    let ours = version_of("failoverswitch");
+    format!(
+        "{model}, {cores} cores; {}; failoverswitch {ours}; fallbackswitch {peer}. Made by `make bench`.\n",
+        gst::version_string(),
+    )
+}
+
+fn version_of(element: &str) -> String {
+    let factory = gst::ElementFactory::find(element).expect("a registered element");
+    let plugin = factory.plugin().expect("its plugin");
+    let version = plugin.version();
+    version.split('-').next().unwrap_or_default().to_owned()
+}
+
+fn buffers_table() -> String {
+    let plain = buffers::measure(false);
+    let timed = buffers::measure(true);
+    let cost_of = |costs: &[(&str, f64)], name: &str| {
+        costs.iter().find(|cost| cost.0 == name).map(|cost| cost.1)
+    };
+    let peer = cost_of(&plain, buffers::PEER).unwrap_or(f64::NAN);
+    let mut table = String::from(
+        "CPU time per buffer, beyond `fakesrc ! fakesink`: medians, candidates in turn.\n\n\
+         | between source and sink | without timestamps | with, live | beside the peer |\n\
+         |---|--:|--:|--:|\n",
+    );
+    for (name, cost) in &plain {
+        let timed =
+            cost_of(&timed, name).map_or_else(|| "–".to_owned(), |cost| format!("{cost:.2} µs"));
+        let _ = writeln!(
+            table,
+            "| {name} | {cost:.2} µs | {timed} | {:.2} |",
+            cost / peer
+        );
+    }
+    table
+}
+
+fn decisions_table() -> String {
+    let bare = (
+        "none: a bare wake-up of the clock",
+        decisions::bare_wake_ups(),
+    );
+    let rows = [
+        (
+            "failoverswitch, its message, nothing comes by",
+            "failoverswitch",
+            Sign::Message,
+        ),
+        (
+            "failoverswitch, its active pad",
+            "failoverswitch",
+            Sign::ActivePad,
+        ),
+        (
+            "fallbackswitch, its active pad",
+            "fallbackswitch",
+            Sign::ActivePad,
+        ),
+    ];
+    let mut table = format!(
+        "From the timeout's expiry ({} ms) to the decision, {} stalls; for an active pad to change, \
+         a buffer of the standby (one every 2 ms) may be waited for. The first row is the machine's \
+         own share.\n\n\
+         | what is taken for the decision | median | 99 % | worst |\n|---|--:|--:|--:|\n",
+        decisions::TIMEOUT.as_millis(),
+        decisions::STALLS,
+    );
+    let measured = rows.map(|(name, element, sign)| (name, decisions::measure(element, sign)));
+    for (name, late) in [bare].into_iter().chain(measured) {
+        let [half, most, worst] = [0.5, 0.99, 1.0].map(|share| percentile(&late, share));
+        let _ = writeln!(
+            table,
+            "| {name} | {half:.2} ms | {most:.2} ms | {worst:.2} ms |"
+        );
+    }
+    table
+}
+
+/// The value that `share` of all do not exceed.
+fn percentile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (sorted.len() as f64 * share).ceil() as usize;
+    sorted[place.clamp(1, sorted.len()) - 1]
+}
