@@ -22,6 +22,10 @@ const ROUNDS: usize = 50;
 const WARM_UP: usize = 3;
 /// Idle threads that GLib keeps for the next who asks.
 const POOLED_THREADS: usize = 8;
+/// rtmp2src 1.22 loses itself, its pad and its task in one of a few thousand stops while connecting,
+/// in any pipeline. A leak of ours would leave more than that in so many rounds.
+const LOST_BY_RTMP2SRC: [&str; 3] = ["GstRtmp2Src", "GstPad", "GstTask"];
+const MOST_LOST: i64 = 2;
 /// The most that going to NULL may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// For what has no limit of its own: far beyond what a slow machine needs.
@@ -230,7 +234,14 @@ impl Objects {
                 *self.balance.entry(name).or_default() += by;
             }
         }
-        let more = self.balance.iter().filter(|(_, count)| **count > 0);
+        let most = |name: &String| match LOST_BY_RTMP2SRC.contains(&name.as_str()) {
+            true => MOST_LOST,
+            false => 0,
+        };
+        let more = self
+            .balance
+            .iter()
+            .filter(|(name, count)| **count > most(name));
         more.map(|(name, count)| (name.as_str(), *count)).collect()
     }
 }

@@ -14,7 +14,6 @@ use std::sync::atomic::Ordering::SeqCst;
 /// The present attempt of an input.
 pub(super) struct Registered {
     number: u64,
-    bin: gst::Bin,
     description: Description,
 }
 
@@ -38,10 +37,15 @@ impl FailoverSrc {
             input,
             Registered {
                 number,
-                bin: source.bin.clone(),
                 description: description.clone(),
             },
         );
+        let weak = obj.downgrade();
+        source.listen(move |message| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().source_message(input, number, message);
+            }
+        });
         let weak = obj.downgrade();
         source.bin.connect_pad_added(move |_, pad| {
             if let Some(element) = weak.upgrade() {
@@ -74,16 +78,6 @@ impl FailoverSrc {
             }
         }
         let _ = self.obj().remove(&source.bin);
-    }
-
-    pub(super) fn source_of(&self, object: &gst::Object) -> Option<(InputId, u64)> {
-        let registered = self.registered();
-        registered
-            .iter()
-            .find(|(_, r)| {
-                object == r.bin.upcast_ref::<gst::Object>() || object.has_as_ancestor(&r.bin)
-            })
-            .map(|(input, r)| (*input, r.number))
     }
 
     pub(super) fn description(&self, input: InputId, attempt: u64) -> Option<Description> {

@@ -255,7 +255,10 @@ impl Owner {
                     self.end(index);
                 }
             }
-            SwitchEvent::Switched(_) | SwitchEvent::EverythingDown | SwitchEvent::SomethingUp => (),
+            SwitchEvent::Switched(_)
+            | SwitchEvent::EverythingDown
+            | SwitchEvent::SomethingUp
+            | SwitchEvent::Ended(_) => (),
         }
         shell.tell(event);
     }

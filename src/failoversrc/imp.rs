@@ -5,8 +5,7 @@ use super::control::{Control, Order};
 use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
-use crate::policy::{InputId, Standby as Keep};
-use crate::sources;
+use crate::policy::{InputId, Standby as Keep, StreamId};
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
 use gst::glib;
 use gst::prelude::*;
@@ -183,6 +182,14 @@ impl FailoverSrc {
         }
     }
 
+    fn end_slate(&self, stream: StreamId) {
+        for output in self.outputs().iter().filter(|o| o.stream == stream) {
+            if let Some(slate) = &output.slate {
+                slate.end();
+            }
+        }
+    }
+
     pub(super) fn end_of_all(&self) {
         for output in self.outputs().iter() {
             if let Some(slate) = &output.slate {
@@ -194,8 +201,10 @@ impl FailoverSrc {
 
     /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
     fn on_switch_event(&self, event: SwitchEvent) {
-        if matches!(event, SwitchEvent::EverythingDown) {
-            self.provide_slates();
+        match event {
+            SwitchEvent::EverythingDown => self.provide_slates(),
+            SwitchEvent::Ended(stream) => self.end_slate(stream),
+            _ => (),
         }
         self.update_slates();
         self.order(Order::Switch(event));
@@ -424,20 +433,7 @@ impl ElementImpl for FailoverSrc {
     }
 }
 
-impl BinImpl for FailoverSrc {
-    fn handle_message(&self, message: gst::Message) {
-        if message.src().is_some_and(sources::owns) {
-            match message.view() {
-                gst::MessageView::NeedContext(_)
-                | gst::MessageView::HaveContext(_)
-                | gst::MessageView::Latency(_) => self.parent_handle_message(message),
-                _ => self.source_message(&message),
-            }
-            return;
-        }
-        self.parent_handle_message(message);
-    }
-}
+impl BinImpl for FailoverSrc {}
 
 impl URIHandlerImpl for FailoverSrc {
     const URI_TYPE: gst::URIType = gst::URIType::Src;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What the children of `failoversrc` say. A source's error is its input's failure and nobody else's
+//! What the sources of `failoversrc` say. A source's error is its input's failure and nobody else's
 //! business; the application never gets to see it as an error.
 
 use super::CAT;
@@ -27,11 +27,8 @@ impl FailoverSrc {
     }
 
     /// A source's message: its errors are its input's, and nobody else's business.
-    pub(super) fn source_message(&self, message: &gst::Message) {
+    pub(super) fn source_message(&self, input: InputId, attempt: u64, message: gst::Message) {
         // Late words of a source that was given up are nobody's business.
-        let Some((input, attempt)) = message.src().and_then(|src| self.source_of(src)) else {
-            return;
-        };
         let Some(description) = self.description(input, attempt) else {
             return;
         };
@@ -47,6 +44,9 @@ impl FailoverSrc {
                 let text = description.redact(&warning.error().to_string());
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
             }
+            gst::MessageView::NeedContext(_)
+            | gst::MessageView::HaveContext(_)
+            | gst::MessageView::Latency(_) => self.parent_handle_message(message),
             _ => (),
         }
     }

@@ -42,7 +42,8 @@ impl FailoverSrc {
             SwitchEvent::EverythingDown
             | SwitchEvent::SomethingUp
             | SwitchEvent::Start(_)
-            | SwitchEvent::Stop(_) => (),
+            | SwitchEvent::Stop(_)
+            | SwitchEvent::Ended(_) => (),
         }
         self.update_status();
     }

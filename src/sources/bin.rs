@@ -33,6 +33,12 @@ impl SourceBin {
         glib::Object::builder().property("name", name).build()
     }
 
+    /// Messages go to this listener, and no more to the parent, which GStreamer calls without a
+    /// reference: it may be gone by the time at which a source that was given up fails.
+    pub(super) fn set_listener(&self, listener: Listener) {
+        let _ = self.imp().listener.set(listener);
+    }
+
     /// Gives an element of the application back, as it came. The bin must be in NULL.
     pub(super) fn release(&self, core: &gst::Element) {
         self.forget_application();
@@ -113,6 +119,8 @@ impl SourceBin {
     }
 }
 
+pub(super) type Listener = Box<dyn Fn(gst::Message) + Send + Sync>;
+
 /// The current state and the pending one, without waiting.
 fn state_of(element: &gst::Element) -> (gst::State, gst::State) {
     let (_, current, pending) = ElementExt::state(element, gst::ClockTime::ZERO);
@@ -172,13 +180,14 @@ impl Lifted {
 }
 
 mod imp {
-    use std::sync::LazyLock;
+    use std::sync::{LazyLock, OnceLock};
 
     use super::*;
 
     #[derive(Default)]
     pub(crate) struct SourceBin {
         pub(super) state: Mutex<State>,
+        pub(super) listener: OnceLock<Listener>,
     }
 
     #[glib::object_subclass]
@@ -213,6 +222,16 @@ mod imp {
                     .collect()
             });
             &TEMPLATES
+        }
+
+        fn post_message(&self, message: gst::Message) -> bool {
+            match self.listener.get() {
+                Some(listener) => {
+                    listener(message);
+                    true
+                }
+                None => self.parent_post_message(message),
+            }
         }
     }
 

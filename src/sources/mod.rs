@@ -131,6 +131,13 @@ impl Description {
 }
 
 impl Source {
+    /// Whoever listens gets the source's messages, in the threads that post them; nobody else does.
+    pub(crate) fn listen(&self, listener: impl Fn(gst::Message) + Send + Sync + 'static) {
+        if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
+            bin.set_listener(Box::new(listener));
+        }
+    }
+
     /// Ends the use of the application's element, so that the next attempt can take it. Only for a
     /// bin that is in NULL; a bin that is still on its way there keeps the element, and `build`
     /// says [`Error::Stopping`] until it has arrived.
@@ -141,18 +148,6 @@ impl Source {
             bin.release(&self.core);
         }
     }
-}
-
-/// Whether an object is a source of this floor, or inside one.
-pub(crate) fn owns(object: &gst::Object) -> bool {
-    let mut next = Some(object.clone());
-    while let Some(object) = next {
-        if object.is::<bin::SourceBin>() {
-            return true;
-        }
-        next = object.parent();
-    }
-    false
 }
 
 fn check_uri(uri: &str) -> Result<(), Error> {

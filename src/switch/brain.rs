@@ -114,7 +114,10 @@ impl FailoverSwitch {
                 gst::warning!(CAT, imp = self, "every input is down");
             }
             SwitchEvent::SomethingUp => gst::info!(CAT, imp = self, "an input is back"),
-            SwitchEvent::Start(_) | SwitchEvent::Stop(_) | SwitchEvent::Switched(_) => (),
+            SwitchEvent::Start(_)
+            | SwitchEvent::Stop(_)
+            | SwitchEvent::Ended(_)
+            | SwitchEvent::Switched(_) => (),
         }
         self.listen(event);
     }
@@ -146,7 +149,7 @@ impl FailoverSwitch {
         let _ = obj.post_message(message.build());
     }
 
-    fn listen(&self, event: SwitchEvent) {
+    pub(super) fn listen(&self, event: SwitchEvent) {
         let listener = self.listener();
         if let Some(listener) = listener {
             listener(event);

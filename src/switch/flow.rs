@@ -2,13 +2,13 @@
 //! A buffer's way through `failoverswitch`: it arrives, and is kept by a standby, waits for its time,
 //! makes the cut that was waiting for it, or is sent. Decides nothing about which input is on air.
 
-use super::CAT;
 use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
 use super::standby::Coding;
 use super::state::{JUST_NOW, State, Times, Upstream, signed};
+use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -79,12 +79,32 @@ impl FailoverSwitch {
             }
         }
         pushes.step();
+        if flow == Err(gst::FlowError::Eos) {
+            return self.ended_by_downstream(place);
+        }
         if flow == Err(gst::FlowError::NotLinked) && (self.is_owned() || self.has_further_outputs())
         {
             // Whoever does not link the sound still wants the picture.
             return Ok(gst::FlowSuccess::Ok);
         }
         flow
+    }
+
+    /// Downstream wants no more of this stream: that is its end, and no input's failure.
+    fn ended_by_downstream(&self, place: &Place) -> Flow {
+        let first = {
+            let mut state = self.state();
+            let output = state.outputs.get_mut(&place.stream);
+            output.is_some_and(|output| !std::mem::replace(&mut output.eos, true))
+        };
+        if first {
+            self.listen(SwitchEvent::Ended(place.stream));
+            place.output.push_event(gst::event::Eos::new());
+        }
+        if self.is_owned() {
+            return Ok(gst::FlowSuccess::Ok);
+        }
+        Err(gst::FlowError::Eos)
     }
 
     fn has_further_outputs(&self) -> bool {

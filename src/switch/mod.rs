@@ -56,7 +56,7 @@ pub mod standby;
 mod state;
 pub mod timeline;
 
-use crate::policy::{Cause, HealthKind, InputId};
+use crate::policy::{Cause, HealthKind, InputId, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use std::sync::LazyLock;
@@ -124,6 +124,8 @@ pub(crate) enum SwitchEvent {
     Start(InputId),
     /// It is not needed any more.
     Stop(InputId),
+    /// Downstream wants no more of this stream.
+    Ended(StreamId),
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
