@@ -169,38 +169,15 @@ impl FailoverSrc {
         self.update_slates();
     }
 
-    /// Outputs for a slate that comes before any input: one picture, one sound.
-    pub(super) fn provide_slates(&self) {
-        let plan = self.plan();
-        if plan.form != super::Output::Decoded || plan.fill == super::Slate::None {
-            return;
-        }
-        let obj = self.obj();
-        let bin = obj.upcast_ref::<gst::Bin>();
-        let new: Vec<_> = {
-            let mut outputs = self.outputs();
-            if !outputs.is_empty() {
-                return;
-            }
-            let kinds = [Kind::Video, Kind::Audio];
-            let made = kinds.map(|kind| outputs.provide(bin, kind, 0, &plan));
-            made.into_iter().filter_map(|made| made.ok()?.1).collect()
-        };
-        for ghost in new {
-            let _ = obj.add_pad(&ghost);
-        }
-        self.say_no_more_pads();
-    }
-
     /// Once a run, for applications that wait for it, such as playbin. A stream that nobody knew of
     /// may still bring a pad later.
-    fn say_no_more_pads(&self) {
+    pub(super) fn say_no_more_pads(&self) {
         if !self.said_no_more_pads.swap(true, SeqCst) {
             self.obj().no_more_pads();
         }
     }
 
-    fn plan(&self) -> Plan {
+    pub(super) fn plan(&self) -> Plan {
         let settings = self.settings();
         Plan {
             form: settings.output,

@@ -5,7 +5,7 @@ use super::control::{Control, Order};
 use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
-use crate::policy::{InputId, Standby as Keep, StreamId};
+use crate::policy::{InputId, Standby as Keep};
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
 use gst::glib;
 use gst::prelude::*;
@@ -90,12 +90,12 @@ pub struct FailoverSrc {
     failures: Mutex<BTreeMap<InputId, String>>,
     pub(super) stopping: Arc<()>,
     playing: AtomicBool,
-    down: AtomicBool,
-    slates: Mutex<()>,
+    pub(super) down: AtomicBool,
+    pub(super) slates: Mutex<()>,
     pub(super) said_no_more_pads: AtomicBool,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -182,23 +182,6 @@ impl FailoverSrc {
         }
     }
 
-    fn end_slate(&self, stream: StreamId) {
-        for output in self.outputs().iter().filter(|o| o.stream == stream) {
-            if let Some(slate) = &output.slate {
-                slate.end();
-            }
-        }
-    }
-
-    pub(super) fn end_of_all(&self) {
-        for output in self.outputs().iter() {
-            if let Some(slate) = &output.slate {
-                slate.end();
-            }
-        }
-        self.switch().imp().send_eos();
-    }
-
     /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
     fn on_switch_event(&self, event: SwitchEvent) {
         match event {
@@ -208,19 +191,6 @@ impl FailoverSrc {
         }
         self.update_slates();
         self.order(Order::Switch(event));
-    }
-
-    /// Asks how things stand, whatever the event said: two threads may tell of theirs in any order.
-    pub(super) fn update_slates(&self) {
-        let _one_at_a_time = lock(&self.slates);
-        let switch = self.switch().imp();
-        // Until the cut out of an outage is made, the slate stays.
-        let down = switch.is_down() || self.is_down() && switch.is_switching();
-        self.down.store(down, SeqCst);
-        let wanted = self.outputs().wanted_slates(down, switch.on_air());
-        for (slate, wanted) in wanted {
-            slate.set_wanted(wanted);
-        }
     }
 
     /// NULL→READY: what can never work is said here, once.

@@ -56,6 +56,7 @@ mod output;
 mod properties;
 mod settings;
 pub(crate) mod slate;
+mod slates;
 mod start;
 mod tell;
 

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MPL-2.0
+//! When the outputs' slates are wanted, made before any input, and ended.
+
+use super::imp::{FailoverSrc, lock};
+use crate::policy::StreamId;
+use crate::sources::Kind;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::SeqCst;
+
+impl FailoverSrc {
+    /// Asks how things stand, whatever the event said: two threads may tell of theirs in any order.
+    pub(super) fn update_slates(&self) {
+        let _one_at_a_time = lock(&self.slates);
+        let switch = self.switch().imp();
+        // Until the cut out of an outage is made, the slate stays.
+        let down = switch.is_down() || self.is_down() && switch.is_switching();
+        self.down.store(down, SeqCst);
+        let wanted = self.outputs().wanted_slates(down, switch.on_air());
+        for (slate, wanted) in wanted {
+            slate.set_wanted(wanted);
+        }
+    }
+
+    /// Outputs for a slate that comes before any input: one picture, one sound.
+    pub(super) fn provide_slates(&self) {
+        let plan = self.plan();
+        if plan.form != super::Output::Decoded || plan.fill == super::Slate::None {
+            return;
+        }
+        let obj = self.obj();
+        let bin = obj.upcast_ref::<gst::Bin>();
+        let new: Vec<_> = {
+            let mut outputs = self.outputs();
+            if !outputs.is_empty() {
+                return;
+            }
+            let kinds = [Kind::Video, Kind::Audio];
+            let made = kinds.map(|kind| outputs.provide(bin, kind, 0, &plan));
+            made.into_iter().filter_map(|made| made.ok()?.1).collect()
+        };
+        for ghost in new {
+            let _ = obj.add_pad(&ghost);
+        }
+        self.say_no_more_pads();
+    }
+
+    pub(super) fn end_slate(&self, stream: StreamId) {
+        for output in self.outputs().iter().filter(|o| o.stream == stream) {
+            if let Some(slate) = &output.slate {
+                slate.end();
+            }
+        }
+    }
+
+    pub(super) fn end_of_all(&self) {
+        for output in self.outputs().iter() {
+            if let Some(slate) = &output.slate {
+                slate.end();
+            }
+        }
+        self.switch().imp().send_eos();
+    }
+}
