@@ -315,14 +315,8 @@ impl FailoverSwitch {
             sinks.map(|sink| sink.pad.clone()).collect()
         };
         for pad in pads {
-            let mut query = gst::query::Latency::new();
-            if !pad.peer_query(&mut query) {
-                continue;
-            }
-            let (live, min, max) = query.result();
-            if let Some(place) = pad.imp().place.get() {
-                self.state()
-                    .set_upstream(place, Upstream { live, min, max });
+            if let (Some(upstream), Some(place)) = (Upstream::ask(&pad), pad.imp().place.get()) {
+                self.state().set_upstream(place, upstream);
             }
         }
     }

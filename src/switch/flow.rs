@@ -112,12 +112,9 @@ impl FailoverSwitch {
     }
 
     fn ask_latency(&self, pad: &FailoverSwitchPad, place: &Place) {
-        let mut query = gst::query::Latency::new();
-        if !pad.peer_query(&mut query) {
+        let Some(upstream) = Upstream::ask(pad) else {
             return;
-        }
-        let (live, min, max) = query.result();
-        let upstream = Upstream { live, min, max };
+        };
         let mut outbox = Outbox::default();
         {
             let mut state = self.state();

@@ -8,6 +8,7 @@ use super::report::Report;
 use super::standby::{Coding, Piece, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
+use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
@@ -73,6 +74,17 @@ pub(super) struct Upstream {
     pub(super) live: bool,
     pub(super) min: gst::ClockTime,
     pub(super) max: Option<gst::ClockTime>,
+}
+
+impl Upstream {
+    /// Asks what feeds a pad; to be called with no lock held.
+    pub(super) fn ask(pad: &FailoverSwitchPad) -> Option<Self> {
+        let mut query = gst::query::Latency::new();
+        pad.peer_query(&mut query).then(|| {
+            let (live, min, max) = query.result();
+            Self { live, min, max }
+        })
+    }
 }
 
 pub(super) struct Output {
