@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 use std::time::Instant;
 
 use super::*;
@@ -31,6 +31,8 @@ pub(super) struct Player {
 
 impl Player {
     pub(super) fn start(source: Source) -> Self {
+        static LOGGING: Once = Once::new();
+        LOGGING.call_once(log_in_memory);
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source.bin).expect("a bin without a parent");
         let (sender, events) = channel();
@@ -58,9 +60,32 @@ impl Player {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
                 Ok(event) => seen.push(event),
-                Err(_) => panic!("waited in vain for {what}; seen: {seen:#?}"),
+                Err(_) => panic!(
+                    "waited in vain for {what}; seen: {seen:#?}\n{}",
+                    self.evidence()
+                ),
             }
         }
+    }
+
+    /// Where everything stands, and what was logged last.
+    fn evidence(&self) -> String {
+        let elements = self.pipeline.iterate_recurse().into_iter().flatten();
+        let elements = elements.map(|element| {
+            let (_, now, next) = ElementExt::state(&element, gst::ClockTime::ZERO);
+            let pads = element.pads();
+            let pads = pads.iter().map(|pad| {
+                let (peer, caps) = (pad.peer().is_some(), pad.current_caps());
+                format!(
+                    "\n  {}: linked {peer}, {caps:?}, {:?}",
+                    pad.name(),
+                    pad.pad_flags()
+                )
+            });
+            let pads: String = pads.collect();
+            format!("{} {now:?} -> {next:?}{pads}\n", element.name())
+        });
+        elements.collect::<String>() + &last_words()
     }
 
     pub(super) fn seen(&self) -> Vec<Event> {
@@ -118,6 +143,21 @@ impl Drop for Player {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// A failure here is rare and leaves no trace but what was logged: each thread's last words are kept,
+/// and shown by the test that fails.
+fn log_in_memory() {
+    const BYTES_A_THREAD: u32 = 64 * 1024;
+    const ENDED_THREADS_KEPT_SECONDS: u32 = 60;
+    gst::log::remove_default_log_function();
+    gst::log::add_ring_buffer_logger(BYTES_A_THREAD, ENDED_THREADS_KEPT_SECONDS);
+    gst::log::set_threshold_from_string("4,failoversource:7,*decodebin*:6,parsebin:6", false);
+}
+
+fn last_words() -> String {
+    let logs = gst::log::ring_buffer_logger_get_logs();
+    logs.iter().map(|log| format!("{log}\n")).collect()
 }
 
 fn listen(pipeline: &gst::Pipeline, bin: &gst::Bin, sender: &Sender<Event>) {
