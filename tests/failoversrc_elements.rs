@@ -243,6 +243,22 @@ fn in_gst_launch_syntax_a_source_is_written_as_a_description() {
 }
 
 #[test]
+fn no_more_pads_is_said_when_every_input_has_shown_its_own() {
+    // The backup is simpler, thus sooner there, and has no sound.
+    let programme =
+        live(&both(Look::Primary)).set("backup-source", element(&picture(Look::Backup)));
+    let (say, said) = channel();
+    programme.src.connect_no_more_pads(move |src| {
+        let _ = say.send(src.num_src_pads());
+    });
+    programme.play();
+    assert_eq!(said.recv_timeout(Duration::from_secs(30)), Ok(2));
+    programme.until_all_show(Look::Primary);
+    assert!(said.try_recv().is_err(), "it is said once");
+    programme.finish(&BOTH);
+}
+
+#[test]
 fn files_are_played_at_their_pace_and_the_end_of_all_is_the_end() {
     let (primary, backup) = (
         Recording::new(Look::Primary, 2, "mp4"),

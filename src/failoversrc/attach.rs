@@ -3,6 +3,7 @@
 //! outputs, an old one is taken out. Called by the owner and by the sources' own threads.
 
 use super::CAT;
+use super::control::Order;
 use super::imp::FailoverSrc;
 use super::output::{Plan, link_switch};
 use crate::policy::InputId;
@@ -61,7 +62,7 @@ impl FailoverSrc {
         let weak = obj.downgrade();
         source.bin.connect_no_more_pads(move |_| {
             if let Some(element) = weak.upgrade() {
-                element.imp().say_no_more_pads();
+                element.imp().order(Order::Complete(input));
             }
         });
         if let Err(error) = obj.add(&source.bin) {

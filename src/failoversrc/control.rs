@@ -3,6 +3,7 @@
 //! sources and gives them up; what may block (starting and stopping one) has a thread of its own, so
 //! that a sick source harms nobody else.
 
+use super::answers::Answers;
 use super::imp::FailoverSrc;
 use super::input::{Do, Life};
 use super::output::COMPLETE_AFTER;
@@ -23,6 +24,8 @@ use std::thread::JoinHandle;
 /// What the owner is told.
 pub(super) enum Order {
     Switch(SwitchEvent),
+    /// A source has shown all its pads.
+    Complete(InputId),
     /// A source said that it is at its end; only if it still is the present attempt.
     Failed {
         input: InputId,
@@ -66,6 +69,7 @@ struct Owner {
     paused: bool,
     /// When all streams of an input that began to flow have come, or will not.
     complete: Option<Moment>,
+    answers: Answers,
 }
 
 /// Whatever is asked for, attempts are no tight loop.
@@ -94,14 +98,15 @@ impl Control {
                 }
             })
             .collect();
+        let hot = resolved.standby == Standby::Hot;
         let mut owner = Owner {
             element: element.downgrade(),
             inputs,
             clock: Stopwatch::start(),
             paused: false,
             complete: None,
+            answers: Answers::awaited_from([]),
         };
-        let hot = resolved.standby == Standby::Hot;
         let thread = std::thread::Builder::new()
             .name(format!("failoversrc:{}", element.name()))
             .spawn(move || owner.run(&inbox, hot))
@@ -131,15 +136,16 @@ impl Owner {
     fn run(&mut self, inbox: &Receiver<Order>, hot: bool) {
         let now = self.now();
         // A cold standby is started when the switch says so; the primary never waits.
-        for (index, input) in self.inputs.iter_mut().enumerate() {
-            if hot || index == 0 {
-                input.life.want(now);
-            }
+        let first = if hot { self.inputs.len() } else { 1 };
+        for input in self.inputs.iter_mut().take(first) {
+            input.life.want(now);
         }
+        let wanted = self.inputs.iter().take(first).map(|input| input.id);
+        self.answers = Answers::awaited_from(wanted);
         loop {
             self.keep_deadlines();
             let due = self.inputs.iter().filter_map(|input| input.life.due());
-            let next = due.chain(self.complete).min();
+            let next = due.chain(self.complete).chain(self.answers.due()).min();
             let order = match next {
                 Some(due) => {
                     let rest = std::time::Duration::from_nanos((due - self.now()).nanos());
@@ -171,6 +177,11 @@ impl Owner {
                 element.imp().update_slates();
             }
         }
+        if self.answers.is_told_at(now)
+            && let Some(element) = self.element.upgrade()
+        {
+            element.imp().say_no_more_pads();
+        }
         for index in 0..self.inputs.len() {
             let now = self.now();
             let due = self
@@ -196,6 +207,7 @@ impl Owner {
         let now = self.now();
         match order {
             Order::Switch(event) => self.hear(shell, event, now),
+            Order::Complete(input) => self.answers.complete(input, now),
             Order::Failed {
                 input,
                 attempt,
@@ -376,6 +388,7 @@ impl Owner {
                 shell.note_failure(input.id, &text);
                 shell.switch().imp().failed(input.id, Cause::Error);
                 input.life.failed(now);
+                self.answers.over(input.id, now);
             }
         }
     }
@@ -396,6 +409,7 @@ impl Owner {
             shell.stopping()
         });
         attempt.runner.stop(attempt.source, stopping);
+        self.answers.over(id, self.now());
     }
 
     fn set_paused(&mut self, element: &super::FailoverSrc, paused: bool) {

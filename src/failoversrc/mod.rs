@@ -46,6 +46,7 @@
 //!
 //! Since: 0.1
 
+mod answers;
 mod attach;
 mod control;
 pub(crate) mod decode;
