@@ -5,7 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, ms, raw};
+use stage::{Feed, Frame, Frames, Stage, bounded, ms, raw, switch};
 
 /// A stage with a primary and a backup of raw pictures, playing.
 fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
@@ -107,4 +107,58 @@ fn latency_holds_nothing_back_and_hides_a_failover() {
         stage.told("failover-switched")[1].get::<bool>("hidden"),
         Ok(true)
     );
+}
+
+#[test]
+fn where_latency_is_promised_a_sink_that_waits_holds_up_no_input() {
+    bounded(|| {
+        let (stage, primary, backup) = pair(&[("latency", "1000000000")]);
+        let waiting = stage.out.hold_up();
+        // Both are pushed from here: one that waited for the sink would wait for ever.
+        stage.every_unsettled(20, 0..1_000, |at| {
+            primary.push(Frame::at(at));
+            backup.push(Frame::at(at));
+        });
+        stage.every_unsettled(20, 1_000..2_000, |at| backup.push(Frame::at(at)));
+        assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+        drop(waiting);
+        assert_eq!(
+            stage.sent().pts(),
+            (0..2_000).step_by(20).collect::<Vec<_>>()
+        );
+        stage.out.assert_one_programme();
+    });
+}
+
+#[test]
+fn what_is_held_for_a_sink_that_takes_nothing_is_bounded() {
+    bounded(|| {
+        let (stage, primary, _backup) = pair(&[("latency", "1000000000")]);
+        let waiting = stage.out.hold_up();
+        let feed = primary.clone();
+        let pushing = std::thread::spawn(move || {
+            for at in (0..10_000).step_by(20) {
+                feed.push(Frame::at(at));
+            }
+        });
+        // The latency, a second for gusts, and what the sink has already.
+        primary.wait_for_pushed(103);
+        assert!(primary.pushed() <= 104, "{}", primary.pushed());
+        drop(waiting);
+        pushing.join().expect("the pusher");
+        assert_eq!(stage.sent().len(), 500);
+    });
+}
+
+#[test]
+fn an_end_comes_after_all_that_is_held() {
+    let (stage, primary, backup) = pair(&[("latency", "1000000000")]);
+    let waiting = stage.out.hold_up();
+    stage.every_unsettled(20, 0..500, |at| primary.push(Frame::at(at)));
+    backup.eos();
+    primary.eos();
+    assert!(!stage.out.is_eos());
+    drop(waiting);
+    assert_eq!(stage.sent().len(), 25);
+    assert!(stage.out.is_eos());
 }

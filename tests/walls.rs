@@ -31,10 +31,11 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "policy/",
     "switch/timeline.rs",
     "switch/standby.rs",
+    "switch/held.rs",
     "switch/cut.rs",
     "failoversrc/input.rs",
     "failoversrc/slate/place.rs",

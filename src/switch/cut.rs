@@ -48,6 +48,8 @@ pub struct Situation {
     pub coding: Coding,
     /// `None`: nothing was sent on this stream yet.
     pub position: Option<Position>,
+    /// What has left for good: as `position`, unless pieces are held back.
+    pub left: Option<Position>,
     pub now: i64,
     /// What was promised downstream: a piece is on time until start + latency.
     pub latency: i64,
@@ -247,6 +249,7 @@ mod tests {
         Situation {
             coding,
             position,
+            left: position,
             now,
             latency: 0,
             lateness: 0,
@@ -431,7 +434,7 @@ mod tests {
             let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
             let last = first + pieces.len() as i64 - 1;
             let position = sent.and_then(sent_up_to);
-            let situation = Situation { coding, position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
+            let situation = Situation { coding, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
             // The naive answer: the first piece that breaks no rule, looked for one by one.
             let naive = (0..pieces.len()).find(|i| {
                 let n = first + *i as i64;

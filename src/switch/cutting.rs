@@ -259,6 +259,6 @@ impl State {
             }
         }
         self.add_events(place, &mut parcel);
-        Step::Send(parcel)
+        self.hand_over(place, parcel)
     }
 }

@@ -4,12 +4,14 @@
 
 use super::brain::Outbox;
 use super::imp::FailoverSwitch;
+use super::outlet::Item;
 use super::pad::{FailoverSwitchPad, Place};
 use super::standby::Coding;
 use super::state::Upstream;
 use crate::policy::{Cause, InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl FailoverSwitch {
@@ -45,7 +47,15 @@ impl FailoverSwitch {
         shell.flushing.store(true, Relaxed);
         shell.wait.cancel();
         self.time.nudge();
-        let on_air = self.state().is_on_air(place.input);
+        place.outlet.make_room();
+        let on_air = {
+            let mut state = self.state();
+            let on_air = state.is_on_air(place.input);
+            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| on_air) {
+                output.flush();
+            }
+            on_air
+        };
         !on_air || place.output.push_event(event)
     }
 
@@ -67,6 +77,7 @@ impl FailoverSwitch {
                 sink.announce = true;
             }
             if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| on_air) {
+                output.flush();
                 output.segment_due = true;
                 output.discont = true;
                 output.eos = false;
@@ -106,7 +117,7 @@ impl FailoverSwitch {
 
     fn caps(&self, pad: &FailoverSwitchPad, place: &Place, caps: &gst::CapsRef) -> bool {
         pad.imp().ask_latency.store(true, Relaxed);
-        let _lane = pad.imp().on_air.load(Relaxed).then(|| place.lane.enter());
+        let _lane = self.lane_of(pad, place);
         let send = {
             let mut state = self.state();
             let on_air = state.is_on_air(place.input);
@@ -117,19 +128,21 @@ impl FailoverSwitch {
                 }
                 sink.coding = coding;
             }
-            let begun = state
-                .outputs
-                .get(&place.stream)
-                .is_some_and(|output| output.started && !output.sticky_due);
-            on_air && begun
+            let output = state.outputs.get_mut(&place.stream);
+            let begun = output.filter(|output| on_air && output.started && !output.sticky_due);
+            let other = begun.filter(|output| output.caps.as_deref() != Some(caps));
+            other.is_some_and(|output| {
+                output.caps = Some(caps.to_owned());
+                true
+            })
         };
-        let same = place.output.current_caps().is_some_and(|c| *c == *caps);
-        if send && !same {
-            return place
-                .output
-                .push_event(gst::event::Caps::new(&caps.to_owned()));
-        }
-        true
+        !send || self.emit(place, gst::event::Caps::new(&caps.to_owned()))
+    }
+
+    /// Ordered with the buffers on air; the outlet keeps that order itself.
+    fn lane_of<'a>(&self, pad: &FailoverSwitchPad, place: &'a Place) -> Option<MutexGuard<'a, ()>> {
+        let own = pad.imp().on_air.load(Relaxed) && !place.outlet.is_open();
+        own.then(|| place.lane.enter())
     }
 
     fn gap(
@@ -138,7 +151,7 @@ impl FailoverSwitch {
         place: &Place,
         gap: (gst::ClockTime, Option<gst::ClockTime>),
     ) -> bool {
-        let _lane = pad.imp().on_air.load(Relaxed).then(|| place.lane.enter());
+        let _lane = self.lane_of(pad, place);
         let start = {
             let mut state = self.state();
             let now = self.time.now();
@@ -163,7 +176,7 @@ impl FailoverSwitch {
         };
         start.is_none_or(|start| {
             let event = gst::event::Gap::builder(start).duration(gap.1).build();
-            place.output.push_event(event)
+            self.emit(place, event)
         })
     }
 
@@ -179,8 +192,11 @@ impl FailoverSwitch {
         if !sends() {
             return true;
         }
-        let _lane = event.is_serialized().then(|| place.lane.enter());
-        !sends() || place.output.push_event(event)
+        if !event.is_serialized() {
+            return place.output.push_event(event);
+        }
+        let _lane = (!place.outlet.is_open()).then(|| place.lane.enter());
+        !sends() || self.emit(place, event)
     }
 
     /// The end of one stream, and of the input when it was the last. It ends the programme only when
@@ -228,9 +244,14 @@ impl FailoverSwitch {
             let mut state = self.state();
             let unsent = state.outputs.values_mut().filter(|output| !output.eos);
             unsent
-                .map(|output| {
+                .filter_map(|output| {
                     output.eos = true;
-                    (output.pad.clone(), output.lane.clone())
+                    let Some(held) = &mut output.held else {
+                        return Some((output.pad.clone(), output.lane.clone()));
+                    };
+                    held.push_between(Item::Event(gst::event::Eos::new()));
+                    output.outlet.look();
+                    None
                 })
                 .collect()
         };
@@ -353,6 +374,8 @@ impl FailoverSwitch {
             gst::QueryViewMut::Allocation(_) => {
                 // Downstream's buffers are for the input on air alone, and of no use behind a decoder.
                 let on_air = self.state().is_on_air(place.input);
+                // What an outlet holds would starve a pool of theirs, too.
+                let on_air = on_air && !place.outlet.is_open();
                 // Where a queue follows, the answer takes as long as a sink holds a buffer.
                 pad.imp().pushes.step();
                 let answered = on_air && !self.is_owned() && place.output.peer_query(query);

@@ -23,9 +23,14 @@ pub(super) enum Step {
     /// On air: come again, in the lane.
     Enter,
     Send(Parcel),
+    /// The outlet has it; `full`: of too much already.
+    Held {
+        full: bool,
+        flow: Flow,
+    },
 }
 
-type Flow = Result<gst::FlowSuccess, gst::FlowError>;
+pub(super) type Flow = Result<gst::FlowSuccess, gst::FlowError>;
 
 impl FailoverSwitch {
     pub(super) fn chain(&self, pad: &FailoverSwitchPad, buffer: gst::Buffer) -> Flow {
@@ -43,12 +48,13 @@ impl FailoverSwitch {
                 return Err(gst::FlowError::Flushing);
             }
             enter |= shell.on_air.load(Relaxed);
-            let lane = enter.then(|| place.lane.enter());
+            let open = place.outlet.is_open();
+            let lane = (enter && !open).then(|| place.lane.enter());
             let mut outbox = Outbox::default();
             let step = {
                 let mut state = self.state();
                 let now = self.time.now();
-                state.arrive(place, &mut buffer, now, lane.is_some(), &mut outbox)
+                state.arrive(place, &mut buffer, now, open || lane.is_some(), &mut outbox)
             };
             self.say(outbox);
             gst::trace!(CAT, obj = pad, "{step:?}");
@@ -56,6 +62,10 @@ impl FailoverSwitch {
                 Step::Kept => return Ok(gst::FlowSuccess::Ok),
                 Step::Enter => enter = true,
                 Step::Send(parcel) => return self.send(pad, place, parcel),
+                Step::Held { full, flow } => {
+                    drop(lane);
+                    return self.held(pad, place, full, flow);
+                }
                 Step::Wait(due) => {
                     drop(lane);
                     self.time.wait_until(due, &shell.wait);
@@ -72,13 +82,29 @@ impl FailoverSwitch {
         let pushes = &pad.imp().pushes;
         pushes.step();
         let mut flow = Ok(gst::FlowSuccess::Ok);
-        for buffer in parcel.first.into_iter().chain(parcel.more) {
-            flow = place.output.push(buffer);
+        for ready in parcel.first.into_iter().chain(parcel.more) {
+            flow = place.output.push(ready.buffer);
             if flow.is_err() {
                 break;
             }
         }
         pushes.step();
+        self.answer(place, flow)
+    }
+
+    fn held(&self, pad: &FailoverSwitchPad, place: &Place, full: bool, flow: Flow) -> Flow {
+        if !full {
+            return self.answer(place, flow);
+        }
+        let pushes = &pad.imp().pushes;
+        pushes.step();
+        let flow = self.wait_for_room(pad, place);
+        pushes.step();
+        self.answer(place, flow)
+    }
+
+    /// What upstream is told of what downstream said.
+    fn answer(&self, place: &Place, flow: Flow) -> Flow {
         if flow == Err(gst::FlowError::Eos) {
             return self.ended_by_downstream(place);
         }
@@ -99,7 +125,7 @@ impl FailoverSwitch {
         };
         if first {
             self.listen(SwitchEvent::Ended(place.stream));
-            place.output.push_event(gst::event::Eos::new());
+            self.emit(place, gst::event::Eos::new());
         }
         if self.is_owned() {
             return Ok(gst::FlowSuccess::Ok);

@@ -98,7 +98,7 @@ pub struct FailoverSwitch {
     listener: Mutex<Option<Listener>>,
     #[property(name = "latency", nick = "Latency", type = u64, get = Self::latency, set = Self::set_latency,
         maximum = u64::MAX - 1,
-        blurb = "Latency reported on top of the inputs' own; nothing is delayed here, sinks wait for it (in nanoseconds)",
+        blurb = "Latency reported on top of the inputs' own; sinks wait for it, and what they wait with is held here (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "active-pad", nick = "Active Pad", type = Option<gst::Pad>,
         get = Self::active_pad, set = Self::set_active_pad,
@@ -192,6 +192,8 @@ impl FailoverSwitch {
 
     fn set_latency(&self, value: u64) {
         self.state().latency = gst::ClockTime::from_nseconds(value.min(u64::MAX - 1));
+        self.open_outlets();
+        self.look_at_outlets();
         let obj = self.obj();
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
     }
@@ -379,10 +381,16 @@ impl ElementImpl for FailoverSwitch {
             gst::StateChange::PausedToReady => {
                 self.stop_time();
                 self.set_flushing(true);
+                self.stop_outlets();
             }
             _ => (),
         }
         let success = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::ReadyToPaused => self.open_outlets(),
+            gst::StateChange::PausedToReady => self.join_outlets(),
+            _ => (),
+        }
         if transition == gst::StateChange::PausedToPlaying
             && let (Some(clock), Some(base)) = (self.obj().clock(), self.obj().base_time())
         {

@@ -47,7 +47,9 @@ pub mod cut;
 mod cutting;
 mod events;
 mod flow;
+pub mod held;
 mod imp;
+mod outlet;
 mod pad;
 mod pads;
 mod report;
@@ -59,6 +61,7 @@ pub mod timeline;
 use crate::policy::{Cause, HealthKind, InputId, StreamId};
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 use std::sync::LazyLock;
 
 pub(crate) use report::{Report, input_state, number};
@@ -76,6 +79,14 @@ glib::wrapper! {
     pub struct FailoverSwitch(ObjectSubclass<imp::FailoverSwitch>)
         @extends gst::Element, gst::Object,
         @implements gst::ChildProxy;
+}
+
+impl FailoverSwitch {
+    /// Nothing waits to be sent but for its time; tests look at what was sent once it is so.
+    #[doc(hidden)]
+    pub fn is_quiet(&self) -> bool {
+        self.imp().is_quiet()
+    }
 }
 
 /// When to go back to a preferred input that is well again.

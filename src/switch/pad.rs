@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A sink pad of `failoverswitch`: which input and stream it is, and the lane that it sends into.
 
+use super::outlet::Outlet;
 use crate::clock::{Stopwatch, Wait};
 use crate::policy::{InputId, StreamId};
 use gst::glib;
@@ -39,6 +40,7 @@ pub(super) struct Place {
     pub(super) input: InputId,
     pub(super) stream: StreamId,
     pub(super) lane: Lane,
+    pub(super) outlet: Outlet,
     pub(super) output: gst::Pad,
 }
 

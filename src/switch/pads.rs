@@ -3,8 +3,9 @@
 
 use super::CAT;
 use super::imp::FailoverSwitch;
+use super::outlet::{Outlet, Output};
 use super::pad::{FailoverSwitchPad, Lane, Place};
-use super::state::{Output, Sink};
+use super::state::Sink;
 use crate::policy::{InputId, Observation, Standby, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -55,9 +56,13 @@ impl FailoverSwitch {
     }
 
     /// The source pad of a stream, made when the stream is first asked for.
-    pub(super) fn output(&self, stream: StreamId) -> Option<(gst::Pad, Lane)> {
+    pub(super) fn output(&self, stream: StreamId) -> Option<(gst::Pad, Lane, Outlet)> {
         if let Some(output) = self.state().outputs.get(&stream) {
-            return Some((output.pad.clone(), output.lane.clone()));
+            return Some((
+                output.pad.clone(),
+                output.lane.clone(),
+                output.outlet.clone(),
+            ));
         }
         let obj = self.obj();
         let template = obj.pad_template(if stream.0 == 0 { "src" } else { "src_%u" })?;
@@ -76,13 +81,14 @@ impl FailoverSwitch {
             })
             .build();
         let output = Output::new(pad.clone());
-        let lane = output.lane.clone();
+        let (lane, outlet) = (output.lane.clone(), output.outlet.clone());
         self.state().outputs.insert(stream, output);
         if obj.current_state() >= gst::State::Paused || obj.pending_state() >= gst::State::Paused {
             let _ = pad.set_active(true);
         }
         obj.add_pad(&pad).ok()?;
-        Some((pad, lane))
+        self.open_outlets();
+        Some((pad, lane, outlet))
     }
 
     pub(super) fn sink_pad(
@@ -126,11 +132,12 @@ impl FailoverSwitch {
             );
             return None;
         };
-        let (output, lane) = self.output(stream)?;
+        let (output, lane, outlet) = self.output(stream)?;
         let place = Place {
             input,
             stream,
             lane,
+            outlet,
             output,
         };
         let pad = self.sink_pad(template, &name, place);
@@ -164,6 +171,7 @@ impl FailoverSwitch {
         };
         pad.imp().flushing.store(true, Relaxed);
         pad.imp().wait.cancel();
+        place.outlet.make_room();
         self.time.nudge();
         let (input, stream) = (place.input, place.stream);
         let last = self.state().remove_sink(input, stream, !self.is_owned());

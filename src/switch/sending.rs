@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What leaves `failoverswitch`: buffers in the output's time, and the sticky events before them.
 
-use super::cut::Position;
+use super::cut::{Placed, Position};
 use super::flow::Step;
 use super::pad::Place;
 use super::standby::Coding;
@@ -13,8 +13,17 @@ use gst::prelude::*;
 #[derive(Debug, Default)]
 pub(super) struct Parcel {
     pub(super) events: Vec<gst::Event>,
-    pub(super) first: Option<gst::Buffer>,
-    pub(super) more: Vec<gst::Buffer>,
+    pub(super) first: Option<Ready>,
+    pub(super) more: Vec<Ready>,
+}
+
+/// A buffer with the output's time on it.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) buffer: gst::Buffer,
+    pub(super) piece: Placed,
+    /// Where the output stands with it.
+    pub(super) after: Position,
 }
 
 impl State {
@@ -36,7 +45,7 @@ impl State {
             ..Parcel::default()
         };
         self.add_events(place, &mut parcel);
-        Step::Send(parcel)
+        self.hand_over(place, parcel)
     }
 
     /// Puts the output's time on a buffer; `None` for one that would take time back.
@@ -46,7 +55,7 @@ impl State {
         times: Times,
         mut buffer: gst::Buffer,
         now: Moment,
-    ) -> Option<gst::Buffer> {
+    ) -> Option<Ready> {
         let timeline = &self.inputs.get(&place.input)?.timeline;
         let start = timeline.place(times.start).max(0);
         let order = timeline.place(times.order).max(0);
@@ -59,11 +68,20 @@ impl State {
         // Only what a decoder will not show may lie before what was sent.
         let unseen = start < output.shown_from;
         let order = if unseen { order } else { order.max(last.order) };
-        output.position = Some(Position {
+        let end = start.saturating_add(signed(times.duration));
+        let after = Position {
             order: order.max(last.order),
             start: start.max(last.start),
-            end: start.saturating_add(signed(times.duration)).max(last.end),
-        });
+            end: end.max(last.end),
+        };
+        output.position = Some(after);
+        let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        let piece = Placed {
+            order,
+            start,
+            end,
+            key,
+        };
         output.sent_at = Some(now);
         let discont = std::mem::take(&mut output.discont);
         let pts = clock(start);
@@ -78,7 +96,11 @@ impl State {
                 buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
-        Some(buffer)
+        Some(Ready {
+            buffer,
+            piece,
+            after,
+        })
     }
 
     /// Sticky events that downstream has not got yet, in their order.
@@ -100,8 +122,9 @@ impl State {
         }
         let sticky = std::mem::take(&mut output.sticky_due);
         if let Some(caps) = pad.filter(|_| sticky).and_then(|p| p.current_caps())
-            && output.pad.current_caps().as_ref() != Some(&caps)
+            && output.caps.as_ref() != Some(&caps)
         {
+            output.caps = Some(caps.clone());
             parcel.events.push(gst::event::Caps::new(&caps));
         }
         if std::mem::take(&mut output.segment_due) {
@@ -125,11 +148,11 @@ impl State {
 }
 
 impl Parcel {
-    pub(super) fn add(&mut self, buffer: gst::Buffer) {
+    pub(super) fn add(&mut self, ready: Ready) {
         if self.first.is_none() {
-            self.first = Some(buffer);
+            self.first = Some(ready);
         } else {
-            self.more.push(buffer);
+            self.more.push(ready);
         }
     }
 }

@@ -2,10 +2,11 @@
 //! What `failoverswitch` knows, under its one lock, and how a buffer becomes a piece of a standby.
 //! Nothing here calls out: what is to be said and sent is handed back to the caller.
 
-use super::cut::{Placed, Position, Situation};
-use super::pad::{FailoverSwitchPad, Lane};
+use super::cut::{Placed, Situation};
+use super::outlet::Output;
+use super::pad::FailoverSwitchPad;
 use super::report::Report;
-use super::standby::{Coding, Piece, Standby};
+use super::standby::{Bounds, Coding, Piece, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
 use gst::prelude::*;
@@ -31,6 +32,8 @@ pub(super) struct State {
     /// Decided, not yet made.
     pub(super) pending: Option<Pending>,
     pub(super) latency: gst::ClockTime,
+    /// Of what one stream keeps, or holds.
+    pub(super) bounds: Bounds,
     /// A decoder follows every output.
     pub(super) unseen: bool,
     /// Nothing is sent: PAUSED, for an owner that is live.
@@ -87,22 +90,6 @@ impl Upstream {
     }
 }
 
-pub(super) struct Output {
-    pub(super) pad: gst::Pad,
-    pub(super) lane: Lane,
-    pub(super) position: Option<Position>,
-    /// When the last buffer went out.
-    pub(super) sent_at: Option<Moment>,
-    pub(super) discont: bool,
-    pub(super) started: bool,
-    pub(super) segment_due: bool,
-    /// Where the segment starts: a decoder shows nothing before it.
-    pub(super) shown_from: i64,
-    /// Caps and tags of the input on air have to be sent again.
-    pub(super) sticky_due: bool,
-    pub(super) eos: bool,
-}
-
 /// A switch that was decided and waits for its cut.
 pub(super) struct Pending {
     pub(super) to: InputId,
@@ -138,6 +125,7 @@ impl State {
             on_air: None,
             pending: None,
             latency: gst::ClockTime::ZERO,
+            bounds: Bounds::default(),
             unseen: false,
             halted: false,
             switches: 0,
@@ -249,6 +237,7 @@ impl State {
         Situation {
             coding,
             position: output.and_then(|output| output.position),
+            left: output.and_then(Output::left),
             now: signed(now.nanos()),
             latency: signed(self.reported_latency().0.nseconds()),
             lateness: self.inputs.get(&input).map_or(0, |i| i.timeline.lateness()),
@@ -409,35 +398,6 @@ impl Times {
             bytes: buffer.size(),
             value: buffer,
         }
-    }
-}
-
-impl Output {
-    pub(super) fn new(pad: gst::Pad) -> Self {
-        Self {
-            pad,
-            lane: Lane::default(),
-            position: None,
-            sent_at: None,
-            discont: true,
-            started: false,
-            segment_due: true,
-            shown_from: 0,
-            sticky_due: true,
-            eos: false,
-        }
-    }
-
-    /// As new, for another run from READY.
-    pub(super) fn reset(&mut self) {
-        let (pad, lane) = (self.pad.clone(), self.lane.clone());
-        *self = Self::new(pad);
-        self.lane = lane;
-    }
-
-    pub(super) fn end(&self) -> u64 {
-        self.position
-            .map_or(0, |position| u64::try_from(position.end).unwrap_or(0))
     }
 }
 

@@ -144,6 +144,18 @@ impl Feed {
         self.pushed.load(SeqCst)
     }
 
+    /// Until so many pushes of another thread have begun.
+    pub(crate) fn wait_for_pushed(&self, count: u32) {
+        let since = std::time::Instant::now();
+        while self.pushed() < count {
+            assert!(
+                since.elapsed() < super::PATIENCE,
+                "push {count} does not come"
+            );
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn eos(&self) {
         self.pad.push_event(gst::event::Eos::new());
     }

@@ -25,10 +25,11 @@ pub(crate) use output::{Frames, Output, Seen, Sent, assert_no_step_back};
 
 use gst::prelude::*;
 use gst_check::TestClock;
+use gstfailover::switch::FailoverSwitch;
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Once, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// More than any of this takes, however busy the machine; only reached when something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -94,6 +95,7 @@ pub(crate) struct Stage {
     base: Arc<Mutex<u64>>,
     messages: RefCell<Vec<gst::Message>>,
     playing: Cell<bool>,
+    restless: Cell<bool>,
 }
 
 impl Stage {
@@ -119,6 +121,7 @@ impl Stage {
             base,
             messages: RefCell::default(),
             playing: Cell::new(false),
+            restless: Cell::new(false),
         }
     }
 
@@ -185,12 +188,35 @@ impl Stage {
         self.clock_to(base + gst::ClockTime::from_nseconds(running));
     }
 
+    /// As `every`, where a sink is held up: the element does not come to rest.
+    pub(crate) fn every_unsettled(&self, step: usize, span: Range<u64>, at: impl FnMut(u64)) {
+        self.restless.set(true);
+        self.every(step, span, at);
+        self.restless.set(false);
+    }
+
     fn clock_to(&self, until: gst::ClockTime) {
+        self.settle();
         while let Some(due) = self.clock.next_entry_time().filter(|due| *due <= until) {
             self.clock.set_time(self.clock.time().max(due));
             self.clock.process_next_clock_id();
+            self.settle();
         }
         self.clock.set_time(self.clock.time().max(until));
+    }
+
+    /// Until the element's own threads have sent all that is due; with no latency it has none.
+    pub(crate) fn settle(&self) {
+        if self.restless.get() {
+            return;
+        }
+        let switch = self.switch.downcast_ref::<FailoverSwitch>();
+        let switch = switch.expect("a failoverswitch");
+        let since = Instant::now();
+        while !switch.is_quiet() {
+            assert!(since.elapsed() < PATIENCE, "it does not come to rest");
+            std::thread::yield_now();
+        }
     }
 
     /// At each step of this span of running time, does what is to be done then.
@@ -209,6 +235,7 @@ impl Stage {
     }
 
     pub(crate) fn sent(&self) -> Vec<Sent> {
+        self.settle();
         self.out.frames()
     }
 

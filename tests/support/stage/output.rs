@@ -5,7 +5,7 @@
 use super::PATIENCE;
 use gst::prelude::*;
 use gst_check::TestClock;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, RwLock, RwLockWriteGuard};
 
 /// A frame that came out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Seen {
 pub(crate) struct Output {
     pub(crate) pad: gst::Pad,
     tape: Arc<(Mutex<Vec<Seen>>, Condvar)>,
+    /// Held by a test while the sink is to take nothing.
+    gate: Arc<RwLock<()>>,
 }
 
 impl Output {
@@ -46,8 +48,11 @@ impl Output {
         let (direction, presence) = (gst::PadDirection::Sink, gst::PadPresence::Always);
         let template =
             gst::PadTemplate::new("sink", direction, presence, &any).expect("a template");
+        let gate = Arc::new(RwLock::new(()));
+        let at_gate = gate.clone();
         let pad = gst::Pad::builder_from_template(&template)
             .chain_function(move |_, _, buffer| {
+                let _open = at_gate.read().expect("gate");
                 let now = clock.time().mseconds() - *base.lock().expect("base");
                 record(&frames, Seen::Frame(read(&buffer, now)));
                 Ok(gst::FlowSuccess::Ok)
@@ -59,7 +64,12 @@ impl Output {
             .build();
         pad.set_active(true).expect("active");
         source.link(&pad).expect("linked");
-        Self { pad, tape }
+        Self { pad, tape, gate }
+    }
+
+    /// A sink that takes nothing, as long as the guard lives.
+    pub(crate) fn hold_up(&self) -> RwLockWriteGuard<'_, ()> {
+        self.gate.write().expect("gate")
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
