@@ -163,6 +163,11 @@ impl Wait {
         }
     }
 
+    pub(crate) fn is_armed(&self) -> bool {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*state, WaitState::Armed(_))
+    }
+
     fn forget_cancel(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = WaitState::Idle;
     }
@@ -228,6 +233,11 @@ impl Alarm {
         if armed.as_ref().is_some_and(|(at, _)| *at <= now) {
             armed.take();
         }
+    }
+
+    pub(crate) fn is_armed(&self) -> bool {
+        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        armed.is_some()
     }
 
     pub(crate) fn clear(&self) {

@@ -316,3 +316,145 @@ fn a_living_input_whose_key_frames_always_come_a_little_late_is_cut_to_nonethele
     );
     stage.out.assert_one_programme();
 }
+
+/// What a synchronised sink or a muxer would see: nothing missing, nothing twice, nothing late.
+fn assert_hidden(stage: &Stage, until: u64, latency: u64) {
+    let sent = stage.sent();
+    assert_eq!(
+        sent.pts(),
+        (0..until).step_by(20).collect::<Vec<_>>(),
+        "{:?}",
+        sent.runs()
+    );
+    for frame in &sent {
+        assert!(frame.at <= frame.pts.unwrap_or(0) + latency, "{frame:?}");
+    }
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn with_latency_above_timeout_and_group_a_stall_is_hidden() {
+    for phase in [0, 20, 300, 500, 980] {
+        let (stage, primary, backup) = pair(&[("latency", "1600000000")]);
+        stage.every(20, 0..2_600, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(in_gop(at, phase));
+        });
+        stage.every(20, 2_600..6_000, |at| backup.push(in_gop(at, phase)));
+        stage.to(8_000);
+        assert_hidden(&stage, 6_000, 1_600);
+        assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+        let report = &stage.told("failover-switched")[1];
+        assert_eq!(report.get::<bool>("hidden"), Ok(true), "{report:?}");
+    }
+}
+
+#[test]
+fn with_too_little_latency_a_hole_is_not_called_hidden() {
+    let (stage, primary, backup) = pair(&[("latency", "600000000")]);
+    stage.every(20, 0..2_600, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    stage.every(20, 2_600..6_000, |at| backup.push(in_gop(at, 0)));
+    stage.to(8_000);
+    // The key frame of 2000 has left, the next is that of 3000.
+    assert_eq!(stage.sent().of(1)[0].pts, Some(3_000));
+    let report = &stage.told("failover-switched")[1];
+    assert_eq!(report.get::<bool>("hidden"), Ok(false), "{report:?}");
+}
+
+#[test]
+fn with_latency_a_return_is_made_at_once_and_loses_nothing_whoever_pushes_first() {
+    for backup_first in [true, false] {
+        let settings = [("latency", "1600000000"), ("recovery-time", "1000000000")];
+        let (stage, primary, backup) = pair(&settings);
+        stage.every(20, 0..2_600, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(in_gop(at, 0));
+        });
+        stage.every(20, 2_600..4_000, |at| backup.push(in_gop(at, 0)));
+        stage.every(20, 4_000..8_000, |at| {
+            if backup_first {
+                backup.push(in_gop(at, 0));
+            }
+            primary.push(in_gop(at, 0));
+            if !backup_first {
+                backup.push(in_gop(at, 0));
+            }
+        });
+        stage.to(10_000);
+        assert_hidden(&stage, 8_000, 1_600);
+        assert_eq!(
+            stage.switches(),
+            [switch(0, 1, "stall"), switch(1, 0, "recovered")]
+        );
+    }
+}
+
+#[test]
+fn an_end_is_hidden_by_the_latency_too() {
+    let (stage, primary, backup) = pair(&[("latency", "1100000000")]);
+    stage.every(20, 0..2_600, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 300));
+    });
+    primary.eos();
+    stage.every(20, 2_600..4_000, |at| backup.push(in_gop(at, 300)));
+    stage.to(6_000);
+    assert_hidden(&stage, 4_000, 1_100);
+}
+
+#[test]
+fn sound_is_exchanged_with_its_pictures() {
+    let stage = Stage::new(&[("timeout", "500000000"), ("latency", "1600000000")]);
+    let pictures = [stage.feed("sink_0", &h264()), stage.feed("sink_1", &h264())];
+    let sounds = [
+        stage.feed("sink_0_1", &aac()),
+        stage.feed("sink_1_1", &aac()),
+    ];
+    let heard = stage.output("src_1");
+    stage.play();
+    // Only the picture of the primary stalls.
+    stage.every(20, 0..6_000, |at| {
+        if at < 2_600 {
+            pictures[0].push(in_gop(at, 0));
+        }
+        pictures[1].push(in_gop(at, 500));
+        for sound in &sounds {
+            sound.push(Frame::at(at));
+        }
+    });
+    stage.to(8_000);
+    assert_hidden(&stage, 6_000, 1_600);
+    let heard = heard.frames();
+    assert_eq!(heard.pts(), (0..6_000).step_by(20).collect::<Vec<_>>());
+    assert_eq!(heard.runs().len(), 2);
+    let first = |frames: &[stage::Sent]| frames.of(1)[0].pts;
+    assert_eq!(first(&heard), first(&stage.sent()), "cut together");
+}
+
+#[test]
+fn pictures_before_the_key_frame_of_the_cut_are_not_sent_behind_it() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_400, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    primary.eos();
+    // The key frame is followed by two pictures that are shown before it.
+    let open = |at, shown, key| Frame::at(shown).decoded_at(at).delta_unless(key);
+    for (at, shown, key) in [
+        (1_400, 1_480, true),
+        (1_420, 1_440, false),
+        (1_440, 1_460, false),
+    ] {
+        stage.to(at);
+        backup.push(open(at, shown, key));
+    }
+    stage.every(20, 1_460..1_600, |at| backup.push(open(at, at + 40, false)));
+    assert_eq!(
+        stage.sent().of(1).pts(),
+        (1_480..1_640).step_by(20).collect::<Vec<_>>()
+    );
+}

@@ -82,6 +82,9 @@ pub fn find(situation: &Situation, pieces: &[Placed]) -> Cut {
     if let Some(catch_up) = situation.catch_up(pieces) {
         return catch_up;
     }
+    if let Some(first) = situation.exchange(pieces) {
+        return Cut::At { first, shift: 0 };
+    }
     let newest = pieces.len().saturating_sub(1);
     let usable = |(i, piece): &(usize, &Placed)| {
         (situation.coding != Coding::Delta || piece.key)
@@ -179,13 +182,24 @@ impl Situation {
         (!self.alive || !costly).then_some(Cut::CatchUp { first, show })
     }
 
+    /// What is held back of the old input can be exchanged for the new one's, from the last key frame
+    /// on that leaves no hole behind it.
+    fn exchange(&self, pieces: &[Placed]) -> Option<usize> {
+        let end = self.position.filter(|_| self.position != self.left)?.end;
+        if self.unseen || self.coding != Coding::Delta {
+            return None;
+        }
+        pieces.iter().rposition(|piece| {
+            piece.key
+                && piece.start <= end.saturating_add(piece.half())
+                && self.left.is_none_or(|left| left.is_followed_by(piece))
+        })
+    }
+
     /// Neither repeats nor goes back.
     fn fits(&self, piece: &Placed) -> bool {
-        let Some(position) = self.position else {
-            return true;
-        };
-        let in_order = piece.order > position.order && piece.start > position.start;
-        in_order && piece.middle() >= position.end
+        self.position
+            .is_none_or(|position| position.is_followed_by(piece))
     }
 
     /// Leaves no hole behind what was sent, or one that the old input will not fill soon.
@@ -206,8 +220,15 @@ impl Situation {
     }
 }
 
+impl Position {
+    fn is_followed_by(&self, piece: &Placed) -> bool {
+        let in_order = piece.order > self.order && piece.start > self.start;
+        in_order && piece.middle() >= self.end
+    }
+}
+
 impl Placed {
-    fn half(&self) -> i64 {
+    pub(super) fn half(&self) -> i64 {
         let length = self.end.saturating_sub(self.start);
         if length > 0 {
             length / 2
@@ -216,7 +237,7 @@ impl Placed {
         }
     }
 
-    fn middle(&self) -> i64 {
+    pub(super) fn middle(&self) -> i64 {
         self.start.saturating_add(self.half())
     }
 }
@@ -363,6 +384,31 @@ mod tests {
             show: 4 * FRAME,
         };
         assert_eq!(find(&hidden, &long), whole);
+    }
+
+    #[test]
+    fn what_is_held_back_is_exchanged_from_the_last_key_frame_on() {
+        let pieces: Vec<_> = (0..12).map(|n| frame(n, n % 4 == 0)).collect();
+        for alive in [false, true] {
+            let held = Situation {
+                alive,
+                left: sent_up_to(3),
+                ..situation(Coding::Delta, sent_up_to(9), 12 * FRAME)
+            };
+            assert_eq!(find(&held, &pieces), at(8));
+            // Nothing has left yet, and nothing is to be skipped.
+            let early = Situation {
+                left: None,
+                position: sent_up_to(6),
+                ..held
+            };
+            assert_eq!(find(&early, &pieces), at(4));
+            let gone = Situation {
+                left: sent_up_to(8),
+                ..held
+            };
+            assert_eq!(find(&gone, &pieces), Cut::Wait);
+        }
     }
 
     #[test]

@@ -132,6 +132,7 @@ impl State {
             }
             old.wake_waiters();
         }
+        self.take_back(&plan);
         if let Some(new) = self.inputs.get_mut(&to) {
             new.timeline.delay_by(plan.shift);
             new.timeline.freeze(true);
@@ -154,6 +155,31 @@ impl State {
         }
         self.last_report = Some(report.clone());
         outbox.switched = Some(report);
+    }
+
+    /// What is held back of the old input from the cut on is not sent; of its further streams no more
+    /// than the new input has brought.
+    fn take_back(&mut self, plan: &Plan) {
+        let encoded = self.sink(plan.to, plan.gate).map(|sink| sink.coding) == Some(Coding::Delta);
+        if !encoded || self.unseen || plan.start == i64::MIN {
+            return;
+        }
+        let cuts: Vec<_> = self
+            .outputs
+            .keys()
+            .filter_map(|stream| {
+                let pieces = self.placed(plan.to, *stream);
+                let first = pieces
+                    .into_iter()
+                    .find(|piece| piece.middle() >= plan.start)?;
+                Some((*stream, first.start.saturating_sub(first.half())))
+            })
+            .collect();
+        for (stream, at) in cuts {
+            if let Some(output) = self.outputs.get_mut(&stream) {
+                output.take_back(at);
+            }
+        }
     }
 
     fn report(
@@ -236,9 +262,14 @@ impl State {
         sink.catch_up = false;
         sink.pad.imp().on_air.store(true, Relaxed);
         let taken = sink.standby.take_from(first);
-        if let Some(output) = self.outputs.get_mut(&place.stream).filter(|_| catch_up) {
-            output.segment_due = true;
-            output.shown_from = show;
+        let key = pieces.get(first).map_or(i64::MIN, |piece| piece.start);
+        if let Some(output) = self.outputs.get_mut(&place.stream) {
+            if catch_up {
+                output.segment_due = true;
+                output.shown_from = show;
+            }
+            let led = situation.coding == Coding::Delta && !catch_up;
+            output.led_by = if led { key } else { i64::MIN };
         }
         let mut parcel = Parcel::default();
         for Piece {

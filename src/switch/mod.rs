@@ -82,10 +82,11 @@ glib::wrapper! {
 }
 
 impl FailoverSwitch {
-    /// Nothing waits to be sent but for its time; tests look at what was sent once it is so.
+    /// For tests that turn the clock by hand: how many waits for it are on, `None` while anything can
+    /// still be sent without it.
     #[doc(hidden)]
-    pub fn is_quiet(&self) -> bool {
-        self.imp().is_quiet()
+    pub fn waits(&self) -> Option<u32> {
+        self.imp().waits()
     }
 }
 

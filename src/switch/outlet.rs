@@ -46,6 +46,8 @@ pub(super) struct Output {
     pub(super) segment_due: bool,
     /// Where the segment starts: a decoder shows nothing before it.
     pub(super) shown_from: i64,
+    /// The key frame of the cut: pictures before it that come behind it need what was cut off.
+    pub(super) led_by: i64,
     /// Caps and tags of the input on air have to be sent again.
     pub(super) sticky_due: bool,
     /// The caps that were sent last, or are on their way.
@@ -121,6 +123,7 @@ impl Output {
             started: false,
             segment_due: true,
             shown_from: 0,
+            led_by: i64::MIN,
             sticky_due: true,
             caps: None,
             eos: false,
@@ -155,6 +158,17 @@ impl Output {
             });
         }
         self.flow = Ok(gst::FlowSuccess::Ok);
+        self.outlet.look();
+        self.outlet.make_room();
+    }
+
+    /// What is held from `at` on is not sent.
+    pub(super) fn take_back(&mut self, at: i64) {
+        let Some(held) = &mut self.held else {
+            return;
+        };
+        held.cut(at);
+        self.position = held.end();
         self.outlet.look();
         self.outlet.make_room();
     }
@@ -389,14 +403,22 @@ impl FailoverSwitch {
         place.output.push_event(event)
     }
 
-    /// Nothing waits to be sent, but for its time.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// How many of the element's own waits for the clock are on, once nothing can be sent before they
+    /// end; `None` while something is on its way.
+    pub(super) fn waits(&self) -> Option<u32> {
+        let mut waits = u32::from(self.alarm.is_armed());
         let state = self.state();
         let (hold, now) = (state.hold(), self.time.now());
-        state.outputs.values().all(|output| {
-            let next = output.held.as_ref().and_then(Held::next);
-            let waits = next.is_none_or(|next| due(next, hold).is_some_and(|due| due > now));
-            !output.leaving && waits
-        })
+        for output in state.outputs.values() {
+            if output.leaving {
+                return None;
+            }
+            if let Some(next) = output.held.as_ref().and_then(Held::next) {
+                let waits_on = output.outlet.0.wait.is_armed();
+                due(next, hold).filter(|due| waits_on && *due > now)?;
+                waits += 1;
+            }
+        }
+        Some(waits)
     }
 }

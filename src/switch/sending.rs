@@ -62,6 +62,9 @@ impl State {
         let coding = self.sink(place.input, place.stream)?.coding;
         let output = self.outputs.get_mut(&place.stream)?;
         let last = output.position.unwrap_or_default();
+        if start < output.led_by {
+            return None;
+        }
         if coding != Coding::Delta && start < last.start {
             return None;
         }

@@ -213,8 +213,14 @@ impl Stage {
         let switch = self.switch.downcast_ref::<FailoverSwitch>();
         let switch = switch.expect("a failoverswitch");
         let since = Instant::now();
-        while !switch.is_quiet() {
+        let is_quiet = |waits| self.clock.peek_id_count() >= waits;
+        while !switch.waits().is_some_and(is_quiet) {
             assert!(since.elapsed() < PATIENCE, "it does not come to rest");
+            // A wait that began while the time was being turned.
+            let due = self.clock.next_entry_time();
+            if due.is_some_and(|due| due <= self.clock.time()) {
+                self.clock.process_next_clock_id();
+            }
             std::thread::yield_now();
         }
     }
