@@ -458,3 +458,78 @@ fn pictures_before_the_key_frame_of_the_cut_are_not_sent_behind_it() {
         (1_480..1_640).step_by(20).collect::<Vec<_>>()
     );
 }
+
+#[test]
+fn a_return_loses_and_repeats_nothing_where_the_input_on_air_pushes_first() {
+    for phase in [0, 20, 500, 980] {
+        let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+        stage.every(20, 0..1_000, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(in_gop(at, 0));
+        });
+        stage.every(20, 1_000..2_200, |at| backup.push(in_gop(at, 0)));
+        stage.every(20, 2_200..9_000, |at| {
+            backup.push(in_gop(at, 0));
+            primary.push(in_gop(at, phase));
+        });
+        let sent = stage.sent();
+        assert_eq!(
+            sent.pts(),
+            (0..9_000).step_by(20).collect::<Vec<_>>(),
+            "{:?}",
+            sent.runs()
+        );
+        // At the second key frame at the latest, and nothing waited for longer than a frame before it.
+        let back = sent.of(0)[50].pts.unwrap_or(0);
+        assert!((3_200..5_300).contains(&back), "{back}");
+        let late = |frame: &stage::Sent| frame.at - frame.pts.unwrap_or(0);
+        let mut after = sent.iter().filter(|frame| frame.at > 2_000);
+        assert!(after.all(|frame| late(frame) <= 20));
+        stage.out.assert_one_programme();
+    }
+}
+
+#[test]
+fn a_key_frame_that_was_asked_for_is_not_missed_twice() {
+    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let mut served = 0;
+    stage.every(20, 0..1_200, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(Frame::at(at).delta_unless(at == 0));
+    });
+    stage.switch.set_property("active-pad", &backup.sink);
+    // The input on air always comes first, and key frames come as they are asked for.
+    stage.every(20, 1_200..4_000, |at| {
+        primary.push(in_gop(at, 0));
+        let asked = backup.key_frames_asked();
+        backup.push(Frame::at(at).delta_unless(asked > served));
+        served = asked;
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 2);
+    assert_eq!(sent.pts(), (0..4_000).step_by(20).collect::<Vec<_>>());
+    let cut = sent.of(1)[0].pts.unwrap_or(0);
+    assert!(cut <= 1_800, "{cut}");
+    stage.out.assert_one_programme();
+}
+
+#[test]
+fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
+    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    stage.every(20, 0..2_300, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    stage.switch.set_property("active-pad", &backup.sink);
+    // The backup dies just before its key frame.
+    stage.every(20, 2_300..6_000, |at| {
+        primary.push(in_gop(at, 0));
+        if at < 2_980 {
+            backup.push(in_gop(at, 0));
+        }
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs(), [(0, 300)]);
+    let late = |frame: &stage::Sent| frame.at - frame.pts.unwrap_or(0);
+    assert!(sent.iter().all(|frame| late(frame) <= 200));
+}

@@ -217,6 +217,7 @@ impl State {
                     gate: None,
                     ready_since: None,
                     missed: 0,
+                    impatient: false,
                     unseen: 0,
                     asked_at: now,
                 });

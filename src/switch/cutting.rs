@@ -7,8 +7,7 @@ use super::cut::{self, Cut, Situation};
 use super::flow::Step;
 use super::pad::Place;
 use super::report::Report;
-use super::sending::Parcel;
-use super::standby::{Coding, Piece};
+use super::standby::Coding;
 use super::state::{JUST_NOW, PATIENCE, Pending, State, Times};
 use crate::policy::{InputId, Moment, Span, StreamId};
 use gst::subclass::prelude::*;
@@ -147,6 +146,7 @@ impl State {
             new.wake_waiters();
         }
         for output in self.outputs.values_mut() {
+            output.withheld.clear();
             output.discont = true;
             output.sticky_due = true;
         }
@@ -271,25 +271,14 @@ impl State {
             let led = situation.coding == Coding::Delta && !catch_up;
             output.led_by = if led { key } else { i64::MIN };
         }
-        let mut parcel = Parcel::default();
-        for Piece {
-            order,
-            start,
-            duration,
-            value,
-            ..
-        } in taken
-        {
+        let pieces = taken.into_iter().map(|piece| {
             let times = Times {
-                order,
-                start,
-                duration,
+                order: piece.order,
+                start: piece.start,
+                duration: piece.duration,
             };
-            if let Some(buffer) = self.stamp(place, times, value, now) {
-                parcel.add(buffer);
-            }
-        }
-        self.add_events(place, &mut parcel);
-        self.hand_over(place, parcel)
+            (times, piece.value)
+        });
+        self.send_all(place, pieces, now)
     }
 }

@@ -228,11 +228,11 @@ impl State {
     ) -> Step {
         if self.is_on_air(place.input) {
             if self.is_open(place) && !self.is_beyond_gate(place.input, times) {
-                if in_lane {
-                    return self.steady(place, times, taken, now);
+                if !in_lane {
+                    *buffer = Some(taken);
+                    return Step::Enter;
                 }
-                *buffer = Some(taken);
-                return Step::Enter;
+                return self.steady(place, times, taken, now);
             }
             self.keep(place, times, taken, now);
             return if self.pending.as_ref().is_some_and(|p| p.gate.is_some()) {
@@ -319,7 +319,11 @@ impl State {
                 Coding::Raw | Coding::Delta => from,
             };
             sink.buffers += 1;
-            sink.standby.push(times.piece(buffer), sink.coding, from);
+            let piece = times.piece(buffer);
+            if piece.key {
+                sink.rhythm.key(piece.start);
+            }
+            sink.standby.push(piece, sink.coding, from);
         }
     }
 }

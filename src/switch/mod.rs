@@ -57,6 +57,7 @@ mod sending;
 pub mod standby;
 mod state;
 pub mod timeline;
+mod withheld;
 
 use crate::policy::{Cause, HealthKind, InputId, StreamId};
 use gst::glib;

@@ -11,6 +11,7 @@ use super::pad::{FailoverSwitchPad, Lane, Place};
 use super::sending::{Parcel, Ready};
 use super::standby::Coding;
 use super::state::{State, signed};
+use super::withheld::Withheld;
 use crate::clock::Wait;
 use crate::policy::{Moment, StreamId};
 use gst::prelude::*;
@@ -34,6 +35,7 @@ pub(super) struct Output {
     pub(super) outlet: Outlet,
     /// There where the outlet sends, and not the inputs' threads.
     pub(super) held: Option<Held<Item>>,
+    pub(super) withheld: Withheld,
     /// What downstream said to what the outlet sent last.
     flow: Flow,
     /// The outlet's thread is sending.
@@ -115,6 +117,7 @@ impl Output {
             lane: Lane::default(),
             outlet: Outlet::default(),
             held: None,
+            withheld: Withheld::new(),
             flow: Ok(gst::FlowSuccess::Ok),
             leaving: false,
             position: None,
@@ -151,6 +154,7 @@ impl Output {
 
     /// A flush: what is held goes, and downstream gets another chance.
     pub(super) fn flush(&mut self) {
+        self.withheld.clear();
         if let Some(held) = &mut self.held {
             // As with any queue: what describes the stream stays, its end does not.
             held.clear(|item| {

@@ -37,13 +37,27 @@ impl State {
         if let Some(sink) = self.sink_mut(place.input, place.stream) {
             sink.buffers += 1;
         }
-        let Some(buffer) = self.stamp(place, times, buffer, now) else {
+        if self.withholds(place, times) {
+            return self.withhold(place, times, buffer, now);
+        }
+        self.send_all(place, std::iter::once((times, buffer)), now)
+    }
+
+    pub(super) fn send_all(
+        &mut self,
+        place: &Place,
+        pieces: impl IntoIterator<Item = (Times, gst::Buffer)>,
+        now: Moment,
+    ) -> Step {
+        let mut parcel = Parcel::default();
+        for (times, buffer) in pieces {
+            if let Some(ready) = self.stamp(place, times, buffer, now) {
+                parcel.add(ready);
+            }
+        }
+        if parcel.first.is_none() {
             return Step::Kept;
-        };
-        let mut parcel = Parcel {
-            first: Some(buffer),
-            ..Parcel::default()
-        };
+        }
         self.add_events(place, &mut parcel);
         self.hand_over(place, parcel)
     }

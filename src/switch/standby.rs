@@ -21,6 +21,28 @@ pub enum Coding {
     Delta,
 }
 
+/// When key frames come, input time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rhythm {
+    last: Option<i64>,
+    every: Option<i64>,
+}
+
+impl Rhythm {
+    pub fn key(&mut self, at: i64) {
+        self.every = self
+            .last
+            .map(|last| at.saturating_sub(last))
+            .filter(|every| *every > 0);
+        self.last = Some(at);
+    }
+
+    /// Where the next one should be.
+    pub fn next(&self) -> Option<i64> {
+        Some(self.last?.saturating_add(self.every?))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
     /// Nanoseconds.

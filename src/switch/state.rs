@@ -6,7 +6,7 @@ use super::cut::{Placed, Situation};
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
 use super::report::Report;
-use super::standby::{Bounds, Coding, Piece, Standby};
+use super::standby::{Bounds, Coding, Piece, Rhythm, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
 use gst::prelude::*;
@@ -54,6 +54,7 @@ pub(super) struct Sink {
     pub(super) segment: Option<Segment>,
     pub(super) coding: Coding,
     pub(super) standby: Standby<gst::Buffer>,
+    pub(super) rhythm: Rhythm,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -102,6 +103,8 @@ pub(super) struct Pending {
     pub(super) ready_since: Option<Moment>,
     /// Key frames that came and did not fit.
     pub(super) missed: u32,
+    /// The old input has waited in vain for the new one's key frame.
+    pub(super) impatient: bool,
     /// Pieces that are sent only for the decoder's sake.
     pub(super) unseen: u32,
     pub(super) asked_at: Moment,
@@ -338,6 +341,7 @@ impl Sink {
             segment: None,
             coding: Coding::Raw,
             standby: Standby::default(),
+            rhythm: Rhythm::default(),
             stamp: None,
             announce: true,
             begun: false,

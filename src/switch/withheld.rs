@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What the input on air has to wait with, while another is about to take over on a key frame: inputs in
+//! step bring that frame at the same time, and once the old one's is sent the new one's is too late. So
+//! the old one's waits until the new one has come as far. Nobody is blocked: its next buffer takes it along.
+
+use super::flow::Step;
+use super::pad::Place;
+use super::standby::Coding;
+use super::state::{JUST_NOW, PATIENCE, State, Times};
+use crate::policy::Moment;
+use std::collections::VecDeque;
+
+/// Pieces of one output that wait, each with when it came.
+pub(super) type Withheld = VecDeque<(Times, gst::Buffer, Moment)>;
+
+impl State {
+    /// Whether a piece of the input on air has to wait, or others wait before it.
+    pub(super) fn withholds(&self, place: &Place, times: Times) -> bool {
+        let output = self.outputs.get(&place.stream);
+        output.is_some_and(|output| !output.withheld.is_empty()) || self.may_be_cut_at(place, times)
+    }
+
+    /// Lets it wait, and sends those that need to wait no more.
+    pub(super) fn withhold(
+        &mut self,
+        place: &Place,
+        times: Times,
+        buffer: gst::Buffer,
+        now: Moment,
+    ) -> Step {
+        let Some(output) = self.outputs.get_mut(&place.stream) else {
+            return Step::Kept;
+        };
+        let mut withheld = std::mem::take(&mut output.withheld);
+        withheld.push_back((times, buffer, now));
+        let oldest = withheld.front().map_or(now, |(_, _, since)| *since);
+        if let Some(pending) = self.pending.as_mut().filter(|_| now - oldest > PATIENCE) {
+            // The new one does not come as it used to.
+            pending.impatient = true;
+        }
+        let still = withheld
+            .iter()
+            .position(|(times, ..)| self.may_be_cut_at(place, *times));
+        let rest = withheld.split_off(still.unwrap_or(withheld.len()));
+        if let Some(output) = self.outputs.get_mut(&place.stream) {
+            output.withheld = rest;
+        }
+        let free = withheld
+            .into_iter()
+            .map(|(times, buffer, _)| (times, buffer));
+        self.send_all(place, free, now)
+    }
+
+    /// The new input is about to bring what may be a key frame of just this time.
+    fn may_be_cut_at(&self, place: &Place, times: Times) -> bool {
+        let Some(pending) = self.pending.as_ref().filter(|p| !p.impatient) else {
+            return false;
+        };
+        let output = self.outputs.get(&place.stream);
+        let exchanged_later = self.unseen || output.is_none_or(|output| output.held.is_some());
+        if exchanged_later || self.gate_of(pending.to) != Some(place.stream) {
+            return false;
+        }
+        let (Some(old), Some(new)) = (self.inputs.get(&place.input), self.inputs.get(&pending.to))
+        else {
+            return false;
+        };
+        let both = old
+            .sinks
+            .get(&place.stream)
+            .zip(new.sinks.get(&place.stream));
+        let Some((_, sink)) = both.filter(|(old, _)| old.coding == Coding::Delta) else {
+            return false;
+        };
+        let Some(newest) = sink.standby.pieces().next_back() else {
+            return false;
+        };
+        let half = i64::try_from(times.duration / 2).unwrap_or(0);
+        let at = old.timeline.place(times.order).saturating_add(half);
+        let ahead = at.saturating_sub(new.timeline.place(newest.order));
+        if ahead <= half.saturating_mul(2).min(JUST_NOW / 4) || ahead > JUST_NOW + half {
+            // It has come as far and brought no key frame, or is too far behind to be waited for.
+            return false;
+        }
+        let next = sink.rhythm.next().map(|next| new.timeline.place(next));
+        pending.missed > 0 || next.is_some_and(|next| at >= next)
+    }
+}
