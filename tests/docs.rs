@@ -363,6 +363,7 @@ fn type_of(pspec: &glib::ParamSpec) -> String {
         .is_some_and(|blurb| blurb.ends_with("(in nanoseconds)"));
     match pspec.value_type().name() {
         "guint64" if is_time => "ns",
+        "guint64" if pspec.name().ends_with("-bytes") => "bytes",
         "guint64" => "count",
         "gint" => "int",
         "guint" => "uint",
@@ -385,6 +386,7 @@ fn shown_default(pspec: &glib::ParamSpec) -> String {
             let seconds = default.parse::<f64>().expect("a number") / 1e9;
             format!("{seconds} s")
         }
+        "bytes" => format!("{} MiB", default.parse::<u64>().expect("a number") >> 20),
         "strings" if default == "<  >" => "none".to_owned(),
         kind if kind.starts_with('`') => format!("`{default}`"),
         _ => default,

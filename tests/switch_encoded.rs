@@ -533,3 +533,39 @@ fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
     let late = |frame: &stage::Sent| frame.at - frame.pts.unwrap_or(0);
     assert!(sent.iter().all(|frame| late(frame) <= 200));
 }
+
+#[test]
+fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_for() {
+    // A frame of the stage has 8 bytes.
+    for bounds in [
+        ("standby-max-time", "2000000000"),
+        ("standby-max-bytes", "800"),
+    ] {
+        let (stage, primary, backup) = pair(&[bounds]);
+        stage.every(20, 0..1_980, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(Frame::at(at).delta_unless(at == 0));
+        });
+        assert_eq!(backup.key_frames_asked(), 0);
+        stage.every(20, 1_980..4_000, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(Frame::at(at).delta_unless(at == 0));
+        });
+        assert_eq!(backup.key_frames_asked(), 1, "{bounds:?}");
+        let kept = |input: usize| {
+            let inputs = stage.stats().get::<gst::Array>("inputs").expect("inputs");
+            let input = inputs.as_slice()[input].get::<gst::Structure>();
+            input
+                .expect("an input")
+                .get::<u64>("standby-bytes")
+                .expect("bytes")
+        };
+        assert_eq!(kept(1), 0);
+        // The next key frame begins a new one.
+        stage.every(20, 4_000..4_100, |at| {
+            primary.push(in_gop(at, 0));
+            backup.push(Frame::at(at).delta_unless(at == 4_000));
+        });
+        assert_eq!(kept(1), 40);
+    }
+}

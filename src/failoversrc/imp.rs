@@ -6,6 +6,7 @@ use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
 use crate::policy::{InputId, Standby as Keep};
+use crate::switch::standby::Bounds;
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
 use gst::glib;
 use gst::prelude::*;
@@ -55,6 +56,13 @@ pub struct FailoverSrc {
         maximum = LONGEST,
         blurb = "Extra latency for sinks to wait; a failover is hidden when it covers timeout plus the time to decode a group of pictures, 0 = none (in nanoseconds)",
         builder().mutable_playing())]
+    #[property(name = "standby-max-time", nick = "Standby Max Time", type = u64, member = standby_max_time, get,
+        set = Self::set_standby_max_time, maximum = LONGEST, default = Bounds::TIME,
+        blurb = "The most that a stream of an input keeps for a cut, but no less than the latency: a longer group of pictures is dropped whole (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "standby-max-bytes", nick = "Standby Max Bytes", type = u64, member = standby_max_bytes, get,
+        set = Self::set_standby_max_bytes, default = Bounds::BYTES,
+        blurb = "The most that a stream of an input keeps for a cut (in bytes)", builder().mutable_playing())]
     #[property(name = "output", nick = "Output", type = Output, member = output, get, set,
         blurb = "What the output pads carry", builder(Output::default()).mutable_ready())]
     #[property(name = "standby", nick = "Standby", type = Standby, member = standby, get, set,

@@ -38,6 +38,16 @@ impl FailoverSrc {
         self.switch().set_property("latency", value);
     }
 
+    pub(super) fn set_standby_max_time(&self, value: u64) {
+        self.lock_settings().standby_max_time = value;
+        self.switch().set_property("standby-max-time", value);
+    }
+
+    pub(super) fn set_standby_max_bytes(&self, value: u64) {
+        self.lock_settings().standby_max_bytes = value;
+        self.switch().set_property("standby-max-bytes", value);
+    }
+
     pub(super) fn set_slate(&self, value: Slate) {
         self.lock_settings().slate = value;
         for output in self.outputs().iter() {

@@ -6,6 +6,7 @@ use super::{Output, Slate, Standby};
 use crate::policy::Span;
 use crate::sources::{self, Description};
 use crate::switch::SwitchBack;
+use crate::switch::standby::Bounds;
 use gst::prelude::*;
 
 pub(super) const SECOND: u64 = 1_000_000_000;
@@ -23,6 +24,8 @@ pub(super) struct Settings {
     pub(super) recovery_time: u64,
     pub(super) switch_back: SwitchBack,
     pub(super) latency: u64,
+    pub(super) standby_max_time: u64,
+    pub(super) standby_max_bytes: u64,
     pub(super) output: Output,
     pub(super) standby: Standby,
     pub(super) slate: Slate,
@@ -45,6 +48,8 @@ impl Default for Settings {
             recovery_time: 5 * SECOND,
             switch_back: SwitchBack::default(),
             latency: 0,
+            standby_max_time: Bounds::TIME,
+            standby_max_bytes: Bounds::BYTES,
             output: Output::default(),
             standby: Standby::default(),
             slate: Slate::default(),

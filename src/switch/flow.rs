@@ -6,7 +6,7 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
-use super::standby::Coding;
+use super::standby::{Bounds, Coding};
 use super::state::{JUST_NOW, State, Times, Upstream, signed};
 use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
@@ -234,14 +234,14 @@ impl State {
                 }
                 return self.steady(place, times, taken, now);
             }
-            self.keep(place, times, taken, now);
+            self.keep(place, times, taken, now, outbox);
             return if self.pending.as_ref().is_some_and(|p| p.gate.is_some()) {
                 Step::Kept
             } else {
                 self.begin(place, now, in_lane)
             };
         }
-        self.keep(place, times, taken, now);
+        self.keep(place, times, taken, now, outbox);
         if self.pending.as_ref().is_some_and(|p| p.to == place.input)
             && self.try_cut(place, now, outbox)
         {
@@ -297,8 +297,20 @@ impl State {
         matches!((gate, placed), (Some(gate), Some(placed)) if placed >= gate)
     }
 
-    fn keep(&mut self, place: &Place, times: Times, buffer: gst::Buffer, now: Moment) {
+    fn keep(
+        &mut self,
+        place: &Place,
+        times: Times,
+        buffer: gst::Buffer,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
         let window = signed(self.reported_latency().0.nseconds()).saturating_add(JUST_NOW);
+        let bounds = Bounds {
+            // What the latency asks for is not too long.
+            time: self.bounds.time.max(u64::try_from(window).unwrap_or(0)),
+            ..self.bounds
+        };
         let is_on_air = self.is_on_air(place.input);
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return;
@@ -323,7 +335,8 @@ impl State {
             if piece.key {
                 sink.rhythm.key(piece.start);
             }
-            sink.standby.push(piece, sink.coding, from);
+            let wanted = sink.standby.push(piece, sink.coding, from, bounds);
+            outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
         }
     }
 }

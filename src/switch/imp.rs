@@ -5,6 +5,7 @@ use super::CAT;
 use super::SwitchBack;
 use super::brain::Listener;
 use super::pad::FailoverSwitchPad;
+use super::standby::Bounds;
 use super::state::State;
 use crate::clock::{Alarm, RunningTime};
 use crate::policy::{Config, Observation, Span, StreamId};
@@ -99,6 +100,14 @@ pub struct FailoverSwitch {
     #[property(name = "latency", nick = "Latency", type = u64, get = Self::latency, set = Self::set_latency,
         maximum = u64::MAX - 1,
         blurb = "Latency reported on top of the inputs' own; sinks wait for it, and what they wait with is held here (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "standby-max-time", nick = "Standby Max Time", type = u64,
+        get = Self::standby_max_time, set = Self::set_standby_max_time, maximum = u64::MAX - 1, default = Bounds::TIME,
+        blurb = "The most that a stream of an input keeps for a cut, but no less than the latency: a longer group of pictures is dropped whole (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "standby-max-bytes", nick = "Standby Max Bytes", type = u64,
+        get = Self::standby_max_bytes, set = Self::set_standby_max_bytes, default = Bounds::BYTES,
+        blurb = "The most that a stream of an input keeps for a cut, and an output holds for the latency (in bytes)",
         builder().mutable_playing())]
     #[property(name = "active-pad", nick = "Active Pad", type = Option<gst::Pad>,
         get = Self::active_pad, set = Self::set_active_pad,
@@ -196,6 +205,22 @@ impl FailoverSwitch {
         self.look_at_outlets();
         let obj = self.obj();
         let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
+    }
+
+    fn standby_max_time(&self) -> u64 {
+        self.state().bounds.time
+    }
+
+    fn set_standby_max_time(&self, value: u64) {
+        self.state().bounds.time = value;
+    }
+
+    fn standby_max_bytes(&self) -> u64 {
+        self.state().bounds.bytes as u64
+    }
+
+    fn set_standby_max_bytes(&self, value: u64) {
+        self.state().bounds.bytes = usize::try_from(value).unwrap_or(usize::MAX);
     }
 
     fn active_pad(&self) -> Option<gst::Pad> {

@@ -43,6 +43,7 @@ impl Rhythm {
     }
 }
 
+/// The most that one stream keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
     /// Nanoseconds.
@@ -50,12 +51,18 @@ pub struct Bounds {
     pub bytes: usize,
 }
 
+impl Bounds {
+    /// Two groups of 4 s.
+    pub const TIME: u64 = 10_000_000_000;
+    /// These at 20 Mbit/s are 20 MB, a second of raw pictures at 720p50 is 69 MB.
+    pub const BYTES: u64 = 128 << 20;
+}
+
 impl Default for Bounds {
-    /// A group of 4 s at 20 Mbit/s, twice.
     fn default() -> Self {
         Self {
-            time: 10_000_000_000,
-            bytes: 24 << 20,
+            time: Self::TIME,
+            bytes: usize::try_from(Self::BYTES).unwrap_or(usize::MAX),
         }
     }
 }
@@ -77,38 +84,33 @@ pub struct Piece<T> {
 pub struct Standby<T> {
     pieces: VecDeque<Piece<T>>,
     bytes: usize,
-    bounds: Bounds,
     /// A group was dropped: nothing is kept until the next key frame.
     headless: bool,
 }
 
 impl<T> Default for Standby<T> {
     fn default() -> Self {
-        Self::new(Bounds::default())
+        Self {
+            pieces: VecDeque::new(),
+            bytes: 0,
+            headless: true,
+        }
     }
 }
 
 impl<T> Standby<T> {
-    pub fn new(bounds: Bounds) -> Self {
-        Self {
-            pieces: VecDeque::new(),
-            bytes: 0,
-            bounds,
-            headless: true,
-        }
-    }
-
     pub fn clear(&mut self) {
         self.pieces.clear();
         self.bytes = 0;
         self.headless = true;
     }
 
-    /// Keeps a piece, and of the older ones what is needed from `from` on (input time).
-    pub fn push(&mut self, piece: Piece<T>, coding: Coding, from: i64) {
+    /// Keeps a piece, and of the older ones what is needed from `from` on (input time). Returns whether
+    /// a group has outgrown the bounds and nothing is left to begin with: a key frame is wanted.
+    pub fn push(&mut self, piece: Piece<T>, coding: Coding, from: i64, bounds: Bounds) -> bool {
         if coding == Coding::Delta {
             if self.headless && !piece.key {
-                return;
+                return false;
             }
             self.headless = false;
         }
@@ -118,7 +120,8 @@ impl<T> Standby<T> {
             Coding::Delta => self.drop_whole_groups(from),
             Coding::Raw | Coding::Independent => self.drop_before(from),
         }
-        self.keep_bounds(coding);
+        self.keep_bounds(coding, bounds);
+        coding == Coding::Delta && self.headless
     }
 
     pub fn pieces(&self) -> impl DoubleEndedIterator<Item = &Piece<T>> {
@@ -163,8 +166,8 @@ impl<T> Standby<T> {
         }
     }
 
-    fn keep_bounds(&mut self, coding: Coding) {
-        while self.is_beyond_bounds() {
+    fn keep_bounds(&mut self, coding: Coding, bounds: Bounds) {
+        while self.is_beyond(bounds) {
             if coding != Coding::Delta {
                 self.pop_front();
                 continue;
@@ -178,12 +181,12 @@ impl<T> Standby<T> {
         }
     }
 
-    fn is_beyond_bounds(&self) -> bool {
+    fn is_beyond(&self, bounds: Bounds) -> bool {
         let (Some(first), Some(last)) = (self.pieces.front(), self.pieces.back()) else {
             return false;
         };
         let span = last.order.saturating_sub(first.order);
-        self.bytes > self.bounds.bytes || u64::try_from(span).unwrap_or(0) > self.bounds.time
+        self.bytes > bounds.bytes || u64::try_from(span).unwrap_or(0) > bounds.time
     }
 
     fn pop_front(&mut self) {
@@ -220,43 +223,64 @@ mod tests {
         Bounds { time, bytes }
     }
 
+    const NO_BOUNDS: Bounds = Bounds {
+        time: u64::MAX,
+        bytes: usize::MAX,
+    };
+
     fn kept(standby: &Standby<i64>) -> Vec<i64> {
         standby.pieces().map(|p| p.value).collect()
     }
 
     #[test]
     fn a_group_is_kept_from_its_key_frame_on() {
-        let mut standby = Standby::new(bounds(10_000, 10_000));
+        let mut standby = Standby::default();
         for i in 0..10 {
-            standby.push(piece(i * 20, i % 5 == 0, 1), Coding::Delta, i * 20);
+            standby.push(
+                piece(i * 20, i % 5 == 0, 1),
+                Coding::Delta,
+                i * 20,
+                NO_BOUNDS,
+            );
         }
         assert_eq!(kept(&standby), [100, 120, 140, 160, 180]);
     }
 
     #[test]
     fn the_window_keeps_the_group_that_it_begins_in() {
-        let mut standby = Standby::new(bounds(10_000, 10_000));
+        let mut standby = Standby::default();
         for i in 0..10 {
-            standby.push(piece(i * 20, i % 5 == 0, 1), Coding::Delta, i * 20 - 100);
+            standby.push(
+                piece(i * 20, i % 5 == 0, 1),
+                Coding::Delta,
+                i * 20 - 100,
+                NO_BOUNDS,
+            );
         }
         assert_eq!(kept(&standby).first(), Some(&0));
     }
 
     #[test]
     fn what_comes_before_the_first_key_frame_is_not_kept() {
-        let mut standby = Standby::new(bounds(10_000, 10_000));
-        standby.push(piece(0, false, 1), Coding::Delta, 0);
+        let mut standby = Standby::default();
+        standby.push(piece(0, false, 1), Coding::Delta, 0, NO_BOUNDS);
         assert!(standby.is_headless());
-        standby.push(piece(20, true, 1), Coding::Delta, 20);
+        standby.push(piece(20, true, 1), Coding::Delta, 20, NO_BOUNDS);
         assert_eq!(kept(&standby), [20]);
         assert!(!standby.is_headless());
     }
 
     #[test]
     fn a_group_beyond_the_bounds_is_dropped_whole() {
-        let mut standby = Standby::new(bounds(10_000, 5));
+        let mut standby = Standby::default();
         for i in 0..8 {
-            standby.push(piece(i * 20, i == 0, 1), Coding::Delta, i * 20);
+            let outgrown = standby.push(
+                piece(i * 20, i == 0, 1),
+                Coding::Delta,
+                i * 20,
+                bounds(10_000, 5),
+            );
+            assert_eq!(outgrown, i == 5, "told once");
         }
         assert_eq!(kept(&standby), [] as [i64; 0]);
         assert!(standby.is_headless());
@@ -271,13 +295,13 @@ mod tests {
             delta in any::<bool>(),
         ) {
             let coding = if delta { Coding::Delta } else { Coding::Independent };
-            let mut standby = Standby::new(bounds(u64::MAX, usize::MAX));
+            let mut standby = Standby::default();
             let mut all = vec![];
             let mut now = 0;
             for (step, key, bytes) in steps {
                 now += step;
                 let from = now - window;
-                standby.push(piece(now, key, bytes), coding, from);
+                standby.push(piece(now, key, bytes), coding, from, NO_BOUNDS);
                 all.push((now, key));
                 let naive: Vec<i64> = if delta {
                     let head = all.iter().rposition(|(t, k)| *k && *t <= from)
@@ -295,11 +319,12 @@ mod tests {
         fn its_bounds_hold_and_it_begins_with_a_key_frame(
             steps in proptest::collection::vec((1i64..100, any::<bool>(), 1usize..50), 1..80),
         ) {
-            let mut standby = Standby::new(bounds(400, 300));
+            let mut standby = Standby::default();
             let mut now = 0;
             for (step, key, bytes) in steps {
                 now += step;
-                standby.push(piece(now, key, bytes), Coding::Delta, now - 200);
+                let outgrown = standby.push(piece(now, key, bytes), Coding::Delta, now - 200, bounds(400, 300));
+                prop_assert!(!outgrown || standby.is_headless());
                 let pieces: Vec<_> = standby.pieces().collect();
                 prop_assert!(pieces.iter().map(|p| p.bytes).sum::<usize>() <= 300);
                 prop_assert_eq!(standby.bytes(), pieces.iter().map(|p| p.bytes).sum::<usize>());
