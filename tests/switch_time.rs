@@ -5,7 +5,7 @@
 #[path = "support/stage/mod.rs"]
 mod stage;
 
-use stage::{Feed, Frame, Frames, Stage, h264, raw, switch};
+use stage::{Feed, Frame, Frames, Stage, h264, pcm, raw, switch};
 use std::ops::Range;
 
 /// A stage with a primary and a backup of these caps, playing.
@@ -325,4 +325,56 @@ fn a_long_programme_does_not_drift() {
     });
     assert_eq!(stage.switches(), []);
     assert_eq!(stage.sent().len(), 60_000);
+}
+
+/// An hour of a stream as a bad network brings it: each frame up to 300 ms late, none before another.
+fn jittered(seed: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut arrived = 0;
+    (0..3_600_000).step_by(120).map(move |at| {
+        let random = (at + seed).wrapping_mul(6_364_136_223_846_793_005) >> 33;
+        arrived = (at + random % 300).max(arrived);
+        (arrived, at)
+    })
+}
+
+#[test]
+fn an_hour_of_jitter_makes_no_switch_and_leaves_sound_and_picture_together() {
+    // Another time base than ours, for the first input and for the second.
+    const BASES: [u64; 2] = [50_000_000, 9_000_000];
+    let stage = Stage::usual();
+    let pictures = [stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw())];
+    let sounds = [
+        stage.feed("sink_0_1", &pcm()),
+        stage.feed("sink_1_1", &pcm()),
+    ];
+    let heard = stage.output("src_1");
+    stage.play();
+    let feeds = [&pictures[0], &sounds[0], &pictures[1], &sounds[1]];
+    let mut all: Vec<(u64, usize, u64)> = (0..4)
+        .flat_map(|feed| jittered(feed).map(move |(now, at)| (now, feed as usize, at)))
+        .collect();
+    all.sort_unstable();
+    for (now, feed, at) in all {
+        stage.to(now);
+        feeds[feed].push(Frame::at(at).later(BASES[feed / 2]));
+    }
+    assert_eq!(stage.switches(), []);
+    let (seen, heard) = (stage.sent(), heard.frames());
+    // All but what came before the programme began.
+    assert!(seen.len() >= 29_995 && heard.len() >= 29_995);
+    assert_eq!((seen.runs().len(), heard.runs().len()), (1, 1));
+    // They were sent with the same times: a millisecond is what the drift moves at most meanwhile.
+    let apart = seen
+        .iter()
+        .rev()
+        .zip(heard.iter().rev())
+        .map(|(picture, sound)| {
+            let times = picture.pts.zip(sound.pts).expect("times");
+            times.0.abs_diff(times.1)
+        });
+    assert!(apart.max() <= Some(1));
+    // And the hour is an hour.
+    let (first, last) = (seen[0].pts, seen[seen.len() - 1].pts);
+    let took = last.zip(first).map_or(0, |(last, first)| last - first);
+    assert!(took.abs_diff(3_599_880) <= 700, "{took}");
 }

@@ -3,8 +3,9 @@
 //!
 //! Numbers only, nanoseconds of running time: `arrival` is when a buffer came, `ts` what its sender
 //! says. Their difference is the delay. While the input stands by, the offset follows the least delay
-//! of the last few seconds, so that a burst of old data does not shift it; on air it stays as it is,
-//! unless the sender's time jumps. An input whose timestamps already are the pipeline's running time
+//! of the last few seconds, so that a burst of old data does not shift it. On air it is not moved by what
+//! the network does, only follows the same least delay slowly, as far as the sender's clock drifts from
+//! ours; unless the sender's time jumps. An input whose timestamps already are the pipeline's running time
 //! keeps offset zero, so that inputs in step stay in step.
 
 use std::collections::VecDeque;
@@ -23,6 +24,13 @@ const JUMP: i64 = 1_000_000_000;
 /// The least delay is that of this long.
 const WINDOW: u64 = 4_000_000_000;
 const BUCKET: u64 = 500_000_000;
+/// On air the offset moves by a thousandth of the time that has passed, at most: less than two cents of
+/// a semitone, and five times what bad clocks drift.
+const SLOWER: i64 = 1_000;
+/// A difference is made up for within about this long, so that jitter of the least delay hardly shows.
+const CALM: i64 = 8_000_000_000;
+/// After a silence the offset does not make up for all of it at once.
+const LONGEST_STEP: u64 = 100_000_000;
 
 /// What the timestamps of an input count from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,6 +56,8 @@ pub struct Timeline {
     /// Of the buffer before: its delay and its timestamp.
     last: Option<(i64, i64)>,
     delays: VecDeque<(u64, i64)>,
+    /// On air: when the drift was last followed.
+    followed: Option<u64>,
     /// Arrival and timestamp since when it is watched whether it comes in real time.
     pace: Option<(u64, i64)>,
     settled: bool,
@@ -94,9 +104,10 @@ impl Timeline {
         self.settled
     }
 
-    /// On air the offset stays as it is.
+    /// On air the offset moves no more, but for drift.
     pub fn freeze(&mut self, frozen: bool) {
         self.frozen = frozen;
+        self.followed = None;
     }
 
     pub fn offset(&self) -> i64 {
@@ -113,7 +124,10 @@ impl Timeline {
     pub fn observe(&mut self, arrival: u64, ts: i64, end: u64) -> bool {
         let delay = signed(arrival).saturating_sub(ts);
         if self.frozen && self.offset.is_some() {
-            return self.watch_for_jump(arrival, ts, end);
+            let jumped = self.watch_for_jump(arrival, ts, end);
+            self.remember(arrival, delay);
+            self.follow_drift(arrival);
+            return jumped;
         }
         let is_far = |a: i64, b: i64| a.saturating_sub(b).saturating_abs() > JUMP;
         let last = self.last.replace((delay, ts));
@@ -165,6 +179,26 @@ impl Timeline {
             self.delays.clear();
         }
         back || ahead
+    }
+
+    /// Moves the offset towards the least delay, too slowly to be noticed.
+    fn follow_drift(&mut self, arrival: u64) {
+        let since = self.followed.replace(arrival).unwrap_or(arrival);
+        let least = self.delays.iter().map(|delay| delay.1).min();
+        let (Some(offset), Some(least)) = (self.offset, least) else {
+            return;
+        };
+        if !self.live || self.base == TimeBase::Guess && offset == 0 {
+            // Its first buffer has placed it, or the pipeline's own time.
+            return;
+        }
+        let passed = signed(arrival.saturating_sub(since).min(LONGEST_STEP));
+        let away = least.saturating_sub(self.latency).saturating_sub(offset);
+        let most = passed / SLOWER;
+        // What is more than this away is followed at full speed anyhow.
+        let away = away.clamp(-CALM, CALM);
+        let step = (away / 1_000).saturating_mul(passed) / (CALM / 1_000);
+        self.offset = Some(offset.saturating_add(step.clamp(-most, most)));
     }
 
     fn is_in_step(&self, delay: i64) -> bool {
@@ -318,7 +352,93 @@ mod tests {
         assert_eq!(line.place(2 * S as i64), 32 * S as i64);
     }
 
+    /// A few hundred milliseconds of jitter, the same in each run.
+    fn jitter(seed: u64, most: u64) -> u64 {
+        (seed.wrapping_mul(6_364_136_223_846_793_005) >> 33) % most
+    }
+
+    /// Where the sender's clock is `ppm` fast: its timestamp at our time.
+    fn drifting(now: u64, ppm: i64) -> i64 {
+        now as i64 + (now as i64 / 1_000_000) * ppm
+    }
+
+    #[test]
+    fn drift_is_followed_for_a_day_and_keeps_the_delay() {
+        for ppm in [-200, 0, 200] {
+            let mut line = sender();
+            let mut before: Option<(i64, i64)> = None;
+            for i in 0..864_000u64 {
+                let sent = 10 * S + i * 100 * MS;
+                let ts = drifting(sent, ppm);
+                line.observe(sent + jitter(i, 40) * MS, ts, 0);
+                if i == 100 {
+                    line.freeze(true);
+                }
+                let late = line.place(ts) - sent as i64;
+                assert!(late.abs() < 20 * MS as i64, "{ppm} ppm: {late} after {i}");
+                let (offset, arrival) = (line.offset(), (sent + jitter(i, 40) * MS) as i64);
+                if let Some((old, since)) = before.filter(|_| i > 101) {
+                    // Never by a jump: a thousandth of the time that has passed.
+                    assert!((offset - old).abs() <= (arrival - since).max(0) / 1_000);
+                }
+                before = Some((offset, arrival));
+            }
+        }
+    }
+
+    #[test]
+    fn on_air_what_is_in_step_stays_in_step() {
+        let mut line = Timeline::new(TimeBase::Guess);
+        for i in 0..1_000 {
+            line.observe(i * 20 * MS + 300 * MS, (i * 20 * MS) as i64, 0);
+            line.freeze(i > 10);
+            assert_eq!(line.offset(), 0);
+        }
+    }
+
+    #[test]
+    fn a_delay_that_stays_is_followed_and_one_that_passes_is_not() {
+        let mut line = sender();
+        let push = |line: &mut Timeline, i: u64, late: u64| {
+            line.observe(10 * S + i * 20 * MS + late, (i * 20 * MS) as i64, 0);
+        };
+        (0..100).for_each(|i| push(&mut line, i, 0));
+        line.freeze(true);
+        (100..250).for_each(|i| push(&mut line, i, 200 * MS));
+        let moved = line.offset() - 10 * S as i64;
+        assert!(moved.abs() < MS as i64, "{moved}");
+        (250..20_000).for_each(|i| push(&mut line, i, 200 * MS));
+        let moved = line.offset() - 10 * S as i64;
+        assert!((moved - 200 * MS as i64).abs() < MS as i64, "{moved}");
+    }
+
     proptest! {
+        /// The naive model keeps all delays of the window and goes towards their least.
+        #[test]
+        fn on_air_it_goes_slowly_towards_the_least_delay(
+            steps in proptest::collection::vec((0u64..200, 0u64..300), 1..300)
+        ) {
+            let mut line = sender();
+            line.observe(10 * S, 0, 0);
+            line.freeze(true);
+            let mut seen = vec![(10 * S, 10 * S as i64)];
+            let (mut sent, mut arrival) = (10 * S, 10 * S);
+            for (step, delay) in steps {
+                sent += step * MS;
+                let before = (line.offset(), arrival);
+                arrival = arrival.max(sent + delay * MS);
+                line.observe(arrival, sent as i64 - 10 * S as i64, 0);
+                seen.push((arrival, arrival as i64 - sent as i64 + 10 * S as i64));
+                let oldest = (arrival / BUCKET).saturating_sub(WINDOW / BUCKET);
+                let least = seen.iter().filter(|s| s.0 / BUCKET >= oldest).map(|s| s.1).min().unwrap_or(0);
+                let moved = line.offset() - before.0;
+                prop_assert!(moved.unsigned_abs() <= (arrival - before.1) / 1_000);
+                let towards = (least - before.0).signum();
+                prop_assert!(moved == 0 || moved.signum() == towards);
+                prop_assert!((line.offset() - least).abs() <= (before.0 - least).abs());
+            }
+        }
+
         /// All streams of an input share one offset, and the least delay of a window decides it.
         #[test]
         fn the_offset_is_the_least_delay_of_the_window(
