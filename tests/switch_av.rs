@@ -5,7 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Output, Seen, Sent, Stage, aac, h264, pcm, raw, switch};
+use stage::{Feed, Frame, Frames, Output, Seen, Sent, Stage, aac, h264, ms, pcm, raw, switch};
 
 /// The picture and the sound of one input.
 struct Pair {
@@ -322,4 +322,76 @@ fn a_gap_in_the_sound_is_no_stall() {
     let gaps =
         |seen: &Seen| matches!(seen, Seen::Event(event) if event.type_() == gst::EventType::Gap);
     assert!(scene.stage.out.seen().iter().all(|seen| !gaps(seen)));
+}
+
+/// Raw sound as it is: as many samples as the time takes.
+fn samples(feed: &Feed, at_us: u64, took_us: u64) {
+    let mut buffer = gst::Buffer::with_size((took_us * 48 / 1_000 * 4) as usize).expect("a buffer");
+    let writable = buffer.get_mut().expect("our own");
+    writable.set_pts(gst::ClockTime::from_useconds(at_us));
+    writable.set_duration(gst::ClockTime::from_useconds(took_us));
+    feed.pad.push(buffer).expect("pushed");
+}
+
+#[test]
+fn raw_sound_is_cut_to_the_sample() {
+    let scene = Scene::new(&raw(), &pcm(), &[("latency", "700000000")]);
+    let pad = scene.stage.switch.static_pad("src_1").expect("src_1");
+    let (tape, heard) = std::sync::mpsc::channel();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let buffer = info.buffer().expect("a buffer");
+        let _ = tape.send((buffer.pts(), buffer.duration(), buffer.size()));
+        gst::PadProbeReturn::Ok
+    });
+    // Buffers of other lengths than the pictures, and of other ones than each other. All of the
+    // primary stalls.
+    scene.stage.every(1, 0..3_000, |at| {
+        if at.is_multiple_of(20) {
+            if at < 1_000 {
+                scene.primary.push_picture(at);
+            }
+            scene.backup.push_picture(at);
+        }
+        if at.is_multiple_of(10) && at < 1_000 {
+            samples(&scene.primary.sound, at * 1_000, 10_000);
+        }
+        if at % 32 == 7 {
+            samples(&scene.backup.sound, at * 1_000, 32_000);
+        }
+    });
+    scene.stage.settle();
+    let heard: Vec<_> = heard.try_iter().collect();
+    let mut end = gst::ClockTime::ZERO;
+    for (pts, duration, size) in &heard {
+        let (pts, duration) = pts.zip(*duration).expect("times");
+        let away = pts.nseconds().abs_diff(end.nseconds());
+        assert!(away <= 20_833, "{pts} comes after {end}");
+        let worth = *size as u64 / 4 * 1_000_000_000 / 48_000;
+        assert!(worth.abs_diff(duration.nseconds()) <= 20_833);
+        end = pts + duration;
+    }
+    assert!(end > ms(2_900), "{end}");
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+}
+
+#[test]
+fn sound_that_is_held_leaves_with_its_picture() {
+    let scene = Scene::new(&raw(), &pcm(), &[("latency", "1000000000")]);
+    {
+        let _deaf = scene.sound.hold_up();
+        let _blind = scene.stage.out.hold_up();
+        // Only the picture of the primary stalls; both sinks wait, as sinks do.
+        scene.stage.every_unsettled(20, 0..2_000, |at| {
+            if at < 500 {
+                scene.primary.push_picture(at);
+            }
+            scene.primary.sound.push(Frame::at(at));
+            scene.backup.push(at);
+        });
+    }
+    let (seen, heard) = (scene.pictures(), scene.sounds());
+    for frames in [&seen, &heard] {
+        assert_eq!(frames.pts(), (0..2_000).step_by(20).collect::<Vec<_>>());
+        assert_eq!(frames.of(1)[0].pts, Some(500), "{:?}", frames.runs());
+    }
 }

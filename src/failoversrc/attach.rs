@@ -183,6 +183,7 @@ impl FailoverSrc {
         Plan {
             form: settings.output,
             fill: settings.slate,
+            latency: settings.latency,
             id: self.obj().name().to_string(),
         }
     }

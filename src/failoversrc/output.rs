@@ -13,7 +13,8 @@ use gst::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What an output may hold up: a stream of 100 Mbit/s for some seconds, or some raw pictures.
+/// What an output may hold up beyond the latency: a stream of 100 Mbit/s for some seconds, or some raw
+/// pictures.
 const QUEUE_BYTES: u32 = 96 << 20;
 const QUEUE_TIME: u64 = 4_000_000_000;
 
@@ -23,6 +24,7 @@ pub(super) struct Output {
     /// The how manieth of its kind.
     pub(super) number: usize,
     pub(super) stream: StreamId,
+    queue: gst::Element,
     pub(super) slate: Option<Slate>,
     pub(super) decode: Option<Decode>,
     /// The inputs that feed it, each with the attempt that last did.
@@ -45,6 +47,7 @@ pub(super) struct Outputs {
 pub(super) struct Plan {
     pub(super) form: Form,
     pub(super) fill: Fill,
+    pub(super) latency: u64,
     /// Makes the stream ids of one element differ from those of another.
     pub(super) id: String,
 }
@@ -58,6 +61,10 @@ impl Outputs {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Output> {
         self.all.iter()
+    }
+
+    pub(super) fn queues(&self) -> Vec<gst::Element> {
+        self.all.iter().map(|output| output.queue.clone()).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,9 +94,9 @@ impl Outputs {
             .name(format!("{name}-queue"))
             .property("max-size-buffers", 0u32)
             .property("max-size-bytes", QUEUE_BYTES)
-            .property("max-size-time", QUEUE_TIME)
+            .property("max-size-time", longest(plan.latency))
             .build()?;
-        let mut chain = vec![queue];
+        let mut chain = vec![queue.clone()];
         let slate = (plan.form == Form::Decoded).then(|| {
             let kind = match kind {
                 Kind::Audio => slate::Kind::Audio,
@@ -120,6 +127,7 @@ impl Outputs {
             kind,
             number,
             stream,
+            queue,
             slate,
             decode,
             fed_by: BTreeMap::new(),
@@ -171,6 +179,11 @@ impl Outputs {
             .filter_map(|o| Some((o.slate.clone()?, wanted(o))));
         slates.collect()
     }
+}
+
+/// Sinks wait for the latency, and what they wait with stands in the queues.
+pub(super) fn longest(latency: u64) -> u64 {
+    QUEUE_TIME.saturating_add(latency)
 }
 
 pub(super) fn mode(fill: Fill) -> slate::Mode {

@@ -4,7 +4,7 @@
 
 use super::control::Order;
 use super::imp::FailoverSrc;
-use super::output::mode;
+use super::output::{longest, mode};
 use super::{CAT, Slate};
 use crate::policy::InputId;
 use crate::switch::SwitchBack;
@@ -35,6 +35,10 @@ impl FailoverSrc {
 
     pub(super) fn set_latency(&self, value: u64) {
         self.lock_settings().latency = value;
+        let queues = self.outputs().queues();
+        for queue in queues {
+            queue.set_property("max-size-time", longest(value));
+        }
         self.switch().set_property("latency", value);
     }
 

@@ -46,6 +46,8 @@ pub struct Placed {
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
     pub coding: Coding,
+    /// A piece can be cut in two: raw sound.
+    pub divisible: bool,
     /// `None`: nothing was sent on this stream yet.
     pub position: Option<Position>,
     /// What has left for good: as `position`, unless pieces are held back.
@@ -127,7 +129,7 @@ pub fn follow(situation: &Situation, pieces: &[Placed], floor: i64) -> usize {
         .find(|(i, piece)| {
             (situation.coding != Coding::Delta || piece.key)
                 && situation.is_on_time(piece, *i == newest)
-                && piece.middle() >= floor
+                && situation.reaches(piece, floor)
                 && situation.fits(piece)
         })
         .map_or(pieces.len(), |(i, _)| i)
@@ -198,8 +200,19 @@ impl Situation {
 
     /// Neither repeats nor goes back.
     fn fits(&self, piece: &Placed) -> bool {
-        self.position
-            .is_none_or(|position| position.is_followed_by(piece))
+        self.position.is_none_or(|position| {
+            let later = piece.order > position.order && piece.start > position.start;
+            (later || self.divisible) && self.reaches(piece, position.end)
+        })
+    }
+
+    /// Begins there or later, but for what can be cut off, or for half a piece.
+    fn reaches(&self, piece: &Placed, from: i64) -> bool {
+        if self.divisible && piece.end > piece.start {
+            piece.end > from
+        } else {
+            piece.middle() >= from
+        }
     }
 
     /// Leaves no hole behind what was sent, or one that the old input will not fill soon.
@@ -269,6 +282,7 @@ mod tests {
     fn situation(coding: Coding, position: Option<Position>, now: i64) -> Situation {
         Situation {
             coding,
+            divisible: false,
             position,
             left: position,
             now,
@@ -449,6 +463,27 @@ mod tests {
     }
 
     #[test]
+    fn raw_sound_is_cut_where_it_is_wanted() {
+        let sound = Situation {
+            divisible: true,
+            ..situation(Coding::Raw, sent_up_to(3), 12 * FRAME)
+        };
+        let long = |n: i64| Placed {
+            end: (n + 5) * FRAME,
+            ..frame(n, true)
+        };
+        let pieces: Vec<_> = (0..15).step_by(5).map(long).collect();
+        let hidden = Situation {
+            latency: 100 * FRAME,
+            ..sound
+        };
+        // The first reaches over the end of what was sent, and the second over the floor.
+        assert_eq!(follow(&hidden, &pieces, i64::MIN), 0);
+        assert_eq!(follow(&hidden, &pieces, 7 * FRAME), 1);
+        assert_eq!(follow(&hidden, &pieces, 15 * FRAME), 3);
+    }
+
+    #[test]
     fn sound_follows_the_picture() {
         let sound = situation(Coding::Independent, sent_up_to(3), 12 * FRAME);
         let pieces: Vec<_> = (4..10).map(|n| frame(n, true)).collect();
@@ -480,7 +515,7 @@ mod tests {
             let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
             let last = first + pieces.len() as i64 - 1;
             let position = sent.and_then(sent_up_to);
-            let situation = Situation { coding, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
+            let situation = Situation { coding, divisible: false, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
             // The naive answer: the first piece that breaks no rule, looked for one by one.
             let naive = (0..pieces.len()).find(|i| {
                 let n = first + *i as i64;

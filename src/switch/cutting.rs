@@ -15,6 +15,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A key frame that does not come is asked for again.
 const ASK_AGAIN: Span = Span::from_millis(500);
+/// What is decoded unseen takes about so long for each picture: 720p on one core.
+const DECODING: i64 = 3_000_000;
+/// No picture is taken for shorter.
+const SHORTEST: i64 = 10_000_000;
 /// Key frames that may come too late before the input is moved.
 const MOST_MISSED: u32 = 2;
 
@@ -160,8 +164,7 @@ impl State {
     /// What is held back of the old input from the cut on is not sent; of its further streams no more
     /// than the new input has brought.
     fn take_back(&mut self, plan: &Plan) {
-        let encoded = self.sink(plan.to, plan.gate).map(|sink| sink.coding) == Some(Coding::Delta);
-        if !encoded || self.unseen || plan.start == i64::MIN {
+        if plan.start == i64::MIN {
             return;
         }
         let cuts: Vec<_> = self
@@ -196,9 +199,13 @@ impl State {
             Coding::Delta => now - pending.since,
             Coding::Raw | Coding::Independent => Span::ZERO,
         };
-        let no_hole = situation
-            .position
-            .is_none_or(|p| start <= p.end.saturating_add(JUST_NOW / 2));
+        // Less than one picture is missing.
+        let no_hole = situation.position.is_none_or(|p| {
+            let length = p.end.saturating_sub(p.start).max(SHORTEST);
+            start < p.end.saturating_add(length)
+        });
+        let decoding = DECODING.saturating_mul(i64::from(pending.unseen));
+        let ready = situation.now.saturating_add(decoding);
         Report {
             from,
             to: pending.to,
@@ -210,7 +217,7 @@ impl State {
                 .map_or(Span::ZERO, |sent| now - sent),
             hidden: from.is_some()
                 && no_hole
-                && start.saturating_add(situation.latency) >= situation.now - JUST_NOW / 2,
+                && start.saturating_add(situation.latency) >= ready.saturating_sub(JUST_NOW / 2),
             decoded_unseen: pending.unseen,
             key_frame_wait,
             av_offset: self.av_offset(pending.to, gate, start),
@@ -269,6 +276,7 @@ impl State {
                 output.shown_from = show;
             }
             let led = situation.coding == Coding::Delta && !catch_up;
+            output.heard_from = floor.max(end);
             output.led_by = if led { key } else { i64::MIN };
         }
         let pieces = taken.into_iter().map(|piece| {

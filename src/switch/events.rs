@@ -6,6 +6,7 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::outlet::Item;
 use super::pad::{FailoverSwitchPad, Place};
+use super::sound::Samples;
 use super::standby::Coding;
 use super::state::Upstream;
 use crate::policy::{Cause, InputId, Observation, StreamId};
@@ -127,6 +128,7 @@ impl FailoverSwitch {
                     sink.standby.clear();
                 }
                 sink.coding = coding;
+                sink.samples = Samples::of(caps);
             }
             let output = state.outputs.get_mut(&place.stream);
             let begun = output.filter(|output| on_air && output.started && !output.sticky_due);

@@ -32,7 +32,9 @@
 //! * When an input is lost: `timeout`, `startup-timeout`; the pads' `is-healthy` tells.
 //! * When it is trusted again: `switch-back`, `recovery-time`.
 //! * At the start: `immediate-fallback`. At an end: `stop-on-eos`.
-//! * What comes out: `latency`; at or above the timeout it hides a switch.
+//! * What comes out: `latency`. What hides a switch: for raw media the timeout and 100 ms, for encoded
+//!   media the timeout, one distance of key frames and 100 ms. `standby-max-time` and
+//!   `standby-max-bytes` bound what is kept for that.
 //! * By hand: `auto-switch=false`, then `active-pad`. How it stands: `active-pad`, `stats`.
 //!
 //! ## Messages
@@ -54,6 +56,7 @@ mod pad;
 mod pads;
 mod report;
 mod sending;
+mod sound;
 pub mod standby;
 mod state;
 pub mod timeline;

@@ -48,6 +48,8 @@ pub(super) struct Output {
     pub(super) segment_due: bool,
     /// Where the segment starts: a decoder shows nothing before it.
     pub(super) shown_from: i64,
+    /// Sound before this is cut off.
+    pub(super) heard_from: i64,
     /// The key frame of the cut: pictures before it that come behind it need what was cut off.
     pub(super) led_by: i64,
     /// Caps and tags of the input on air have to be sent again.
@@ -126,6 +128,7 @@ impl Output {
             started: false,
             segment_due: true,
             shown_from: 0,
+            heard_from: i64::MIN,
             led_by: i64::MIN,
             sticky_due: true,
             caps: None,

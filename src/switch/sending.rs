@@ -71,11 +71,21 @@ impl State {
         now: Moment,
     ) -> Option<Ready> {
         let timeline = &self.inputs.get(&place.input)?.timeline;
-        let start = timeline.place(times.start).max(0);
-        let order = timeline.place(times.order).max(0);
-        let coding = self.sink(place.input, place.stream)?.coding;
+        let mut start = timeline.place(times.start).max(0);
+        let mut order = timeline.place(times.order).max(0);
+        let mut duration = times.duration;
+        let sink = self.sink(place.input, place.stream)?;
+        let (coding, samples) = (sink.coding, sink.samples);
         let output = self.outputs.get_mut(&place.stream)?;
         let last = output.position.unwrap_or_default();
+        let early = u64::try_from(output.heard_from.saturating_sub(start)).unwrap_or(0);
+        if let Some(samples) = samples.filter(|_| early > 0) {
+            let (rest, gone) = samples.without_head(buffer, early)?;
+            buffer = rest;
+            start = start.saturating_add(signed(gone));
+            order = order.saturating_add(signed(gone));
+            duration = duration.saturating_sub(gone);
+        }
         if start < output.led_by {
             return None;
         }
@@ -85,7 +95,7 @@ impl State {
         // Only what a decoder will not show may lie before what was sent.
         let unseen = start < output.shown_from;
         let order = if unseen { order } else { order.max(last.order) };
-        let end = start.saturating_add(signed(times.duration));
+        let end = start.saturating_add(signed(duration));
         let after = Position {
             order: order.max(last.order),
             start: start.max(last.start),

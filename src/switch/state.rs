@@ -6,6 +6,7 @@ use super::cut::{Placed, Situation};
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
 use super::report::Report;
+use super::sound::Samples;
 use super::standby::{Bounds, Coding, Piece, Rhythm, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
@@ -55,6 +56,8 @@ pub(super) struct Sink {
     pub(super) coding: Coding,
     pub(super) standby: Standby<gst::Buffer>,
     pub(super) rhythm: Rhythm,
+    /// Of raw sound, which can be cut anywhere.
+    pub(super) samples: Option<Samples>,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -239,6 +242,9 @@ impl State {
             .map_or(Coding::Raw, |sink| sink.coding);
         Situation {
             coding,
+            divisible: self
+                .sink(input, stream)
+                .is_some_and(|sink| sink.samples.is_some()),
             position: output.and_then(|output| output.position),
             left: output.and_then(Output::left),
             now: signed(now.nanos()),
@@ -342,6 +348,7 @@ impl Sink {
             coding: Coding::Raw,
             standby: Standby::default(),
             rhythm: Rhythm::default(),
+            samples: None,
             stamp: None,
             announce: true,
             begun: false,

@@ -364,20 +364,20 @@ mod tests {
 
     #[test]
     fn drift_is_followed_for_a_day_and_keeps_the_delay() {
-        for ppm in [-200, 0, 200] {
+        for ppm in [-200, 200] {
             let mut line = sender();
             let mut before: Option<(i64, i64)> = None;
-            for i in 0..864_000u64 {
-                let sent = 10 * S + i * 100 * MS;
+            for i in 0..288_000u64 {
+                let sent = 10 * S + i * 300 * MS;
                 let ts = drifting(sent, ppm);
                 line.observe(sent + jitter(i, 40) * MS, ts, 0);
-                if i == 100 {
+                if i == 30 {
                     line.freeze(true);
                 }
                 let late = line.place(ts) - sent as i64;
                 assert!(late.abs() < 20 * MS as i64, "{ppm} ppm: {late} after {i}");
                 let (offset, arrival) = (line.offset(), (sent + jitter(i, 40) * MS) as i64);
-                if let Some((old, since)) = before.filter(|_| i > 101) {
+                if let Some((old, since)) = before.filter(|_| i > 31) {
                     // Never by a jump: a thousandth of the time that has passed.
                     assert!((offset - old).abs() <= (arrival - since).max(0) / 1_000);
                 }
