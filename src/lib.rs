@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Live-stream failover for GStreamer: `failoversrc` and `failoverswitch`.
+//! Live-stream failover for GStreamer: `failoversrc`, `failoverswitch` and `webrtcplaysrc`.
 //!
 //! A primary and its backups go in, one programme comes out. The map of the house, from the ground:
 //!
 //! * `policy` decides, purely: which input is on air, when a source may be tried again.
 //! * `switch` is the element `failoverswitch`: pads, segments, buffers, and what the policy says.
+//! * `webrtc` is the element `webrtcplaysrc`: one WebRTC stream.
 //! * `sources` turn a URI or an element into a bin of parsed streams.
 //! * `failoversrc` is the element of that name: the lives of its sources, its outputs, its words.
 //! * `clock` is the only one that asks what time it is.
@@ -16,9 +17,11 @@ pub mod policy;
 mod sources;
 #[doc(hidden)]
 pub mod switch;
+mod webrtc;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     switch::register(plugin)?;
+    webrtc::register(plugin)?;
     failoversrc::register(plugin)
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum News {
         trouble: Trouble,
         status: Option<u16>,
     },
-    /// The local description that was asked for, or that answers an offer; it is applied already.
+    /// The local description that was asked for, or that answers an offer; it is just being applied.
     Local(Description),
     /// A candidate of ours. They come after the local description.
     Candidate(Candidate),
@@ -284,7 +284,7 @@ impl Trouble {
 
 impl Response {
     /// The first header of this name, which is in lower case.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         self.headers_named(name).next()
     }
 

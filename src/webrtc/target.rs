@@ -39,6 +39,22 @@ impl Target {
     }
 }
 
+impl Target {
+    /// What the ICE agent must be told to use: the loopback addresses, when the server is on one.
+    pub(crate) fn own_addresses(&self) -> Vec<&'static str> {
+        let (_, rest) = self.uri.split_once("://").unwrap_or_default();
+        let url = url::Url::parse(&format!("http://{rest}")).ok();
+        match url.as_ref().and_then(url::Url::host) {
+            Some(url::Host::Ipv4(ip)) if ip.is_loopback() => vec!["127.0.0.1"],
+            Some(url::Host::Ipv6(ip)) if ip.is_loopback() => vec!["::1"],
+            Some(url::Host::Domain(name)) if name.eq_ignore_ascii_case("localhost") => {
+                vec!["127.0.0.1", "::1"]
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 /// In lower case; empty when there is none.
 pub(crate) fn scheme(uri: &str) -> String {
     let scheme = uri.split_once(':').map_or("", |(scheme, _)| scheme);

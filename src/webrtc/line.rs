@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What is said with a `webrtcbin`: descriptions and candidates both ways, and its streams as they
+//! come. Held by its own handlers, so it keeps nothing alive.
+
+use gst::glib;
+use gst::prelude::*;
+use gst_webrtc::{
+    WebRTCFECType, WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCRTPTransceiver,
+    WebRTCSDPType, WebRTCSessionDescription,
+};
+
+use super::peer::Tell;
+use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
+use super::{WebRtcPlaySrc, media};
+
+#[derive(Clone)]
+pub(super) struct Line {
+    webrtc: glib::WeakRef<gst::Element>,
+    element: glib::WeakRef<WebRtcPlaySrc>,
+    tell: Tell,
+}
+
+impl Line {
+    pub(super) fn new(webrtc: &gst::Element, element: &WebRtcPlaySrc, tell: Tell) -> Self {
+        Self {
+            webrtc: webrtc.downgrade(),
+            element: element.downgrade(),
+            tell,
+        }
+    }
+
+    /// Makes a description of ours, tells it, and applies it.
+    pub(super) fn describe(&self, kind: Kind) {
+        let (signal, field) = match kind {
+            Kind::Offer => ("create-offer", "offer"),
+            Kind::Answer => ("create-answer", "answer"),
+        };
+        let this = self.clone();
+        let promise = gst::Promise::with_change_func(move |reply| {
+            let description = outcome(reply).and_then(|reply| {
+                let description = reply.and_then(|reply| reply.get(field).ok());
+                description.ok_or_else(|| "nothing was made".to_owned())
+            });
+            match description {
+                Ok(description) => this.apply(&description, kind),
+                Err(why) => this.refuse(&format!("no {field} can be made: {why}")),
+            }
+        });
+        if let Some(webrtc) = self.webrtc.upgrade() {
+            webrtc.emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]);
+        }
+    }
+
+    fn apply(&self, description: &WebRTCSessionDescription, kind: Kind) {
+        let Ok(sdp) = description.sdp().as_text() else {
+            return self.refuse("our own description cannot be written");
+        };
+        // Told before its candidates, which come as it is applied.
+        (self.tell)(News::Local(Description { kind, sdp }));
+        let this = self.clone();
+        let promise = gst::Promise::with_change_func(move |reply| {
+            if let Err(why) = outcome(reply) {
+                this.refuse(&format!("our own description is refused: {why}"));
+            }
+        });
+        if let Some(webrtc) = self.webrtc.upgrade() {
+            webrtc.emit_by_name::<()>("set-local-description", &[description, &promise]);
+        }
+    }
+
+    /// An offer is answered.
+    pub(super) fn set_remote(&self, description: &Description) {
+        let Ok(sdp) = gst_sdp::SDPMessage::parse_buffer(description.sdp.as_bytes()) else {
+            return self.refuse("the server's description cannot be read");
+        };
+        let is_offer = description.kind == Kind::Offer;
+        let kind = match description.kind {
+            Kind::Offer => WebRTCSDPType::Offer,
+            Kind::Answer => WebRTCSDPType::Answer,
+        };
+        let remote = WebRTCSessionDescription::new(kind, sdp);
+        let this = self.clone();
+        let promise = gst::Promise::with_change_func(move |reply| match outcome(reply) {
+            Err(why) => this.refuse(&format!("the server's description is refused: {why}")),
+            Ok(_) if is_offer => this.answer(),
+            Ok(_) => (),
+        });
+        if let Some(webrtc) = self.webrtc.upgrade() {
+            webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
+        }
+    }
+
+    fn answer(&self) {
+        if let Some(webrtc) = self.webrtc.upgrade() {
+            for transceiver in transceivers(&webrtc) {
+                repair(&transceiver);
+            }
+            self.describe(Kind::Answer);
+        }
+    }
+
+    fn refuse(&self, text: &str) {
+        (self.tell)(News::PeerFailed(PeerTrouble::Description, text.to_owned()));
+    }
+
+    pub(super) fn listen(&self, webrtc: &gst::Element) {
+        let tell = self.tell.clone();
+        webrtc.connect("on-ice-candidate", false, move |values| {
+            let mline = values.get(1)?.get::<u32>().ok()?;
+            let text = values.get(2)?.get::<String>().ok()?;
+            let text = text.strip_prefix("a=").unwrap_or(&text).to_owned();
+            let mid = None;
+            tell(News::Candidate(Candidate { mline, mid, text }));
+            None
+        });
+        let tell = self.tell.clone();
+        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+            let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
+            if state == WebRTCICEGatheringState::Complete {
+                tell(News::GatheringComplete);
+            }
+        });
+        let tell = self.tell.clone();
+        webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
+            match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
+                WebRTCPeerConnectionState::Connected => tell(News::Connected),
+                WebRTCPeerConnectionState::Failed => tell(no_path()),
+                _ => (),
+            }
+        });
+        let this = self.clone();
+        webrtc.connect_pad_added(move |_, pad| {
+            if pad.direction() != gst::PadDirection::Src {
+                return;
+            }
+            if let Err(text) = this.unpack(pad) {
+                this.refuse(&text);
+            }
+        });
+    }
+
+    /// Parsed media of a stream, into its pad.
+    fn unpack(&self, pad: &gst::Pad) -> Result<(), String> {
+        let bin = self.webrtc.upgrade().and_then(|webrtc| webrtc.parent());
+        let bin = bin.and_then(|parent| parent.downcast::<gst::Bin>().ok());
+        let (Some(bin), Some(element)) = (bin, self.element.upgrade()) else {
+            return Ok(());
+        };
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        let transceiver = pad.property::<Option<WebRTCRTPTransceiver>>("transceiver");
+        let mline = transceiver.map_or(0, |transceiver| transceiver.mlineindex());
+        if !element.has_outlet(mline) {
+            return nowhere(&bin, pad);
+        }
+        let elements = media::unpack(&caps)?;
+        let failed = |error: glib::BoolError| error.to_string();
+        bin.add_many(&elements).map_err(failed)?;
+        gst::Element::link_many(&elements).map_err(failed)?;
+        for element in elements.iter().rev() {
+            element.sync_state_with_parent().map_err(failed)?;
+        }
+        let sink = elements.first().and_then(|first| first.static_pad("sink"));
+        let src = elements.last().and_then(|last| last.static_pad("src"));
+        let (sink, src) = sink.zip(src).ok_or("an element has no pad")?;
+        let ghost = gst::GhostPad::with_target(&src).map_err(failed)?;
+        let _ = ghost.set_active(true);
+        bin.add_pad(&ghost).map_err(failed)?;
+        element.feed(mline, ghost.upcast_ref());
+        pad.link(&sink).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+/// A stream that was not agreed on: taken in, so that the others in its transport flow.
+fn nowhere(bin: &gst::Bin, pad: &gst::Pad) -> Result<(), String> {
+    let failed = |error: glib::BoolError| error.to_string();
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("sync", false)
+        .property("async", false)
+        .build()
+        .map_err(failed)?;
+    bin.add(&sink).map_err(failed)?;
+    sink.sync_state_with_parent().map_err(failed)?;
+    let sink = sink.static_pad("sink").ok_or("an element has no pad")?;
+    pad.link(&sink).map_err(|error| error.to_string())?;
+    Ok(())
+}
+
+fn no_path() -> News {
+    let text = "the server agreed, and no media path came about: none of its addresses answers, \
+                or the keys do not fit (is a firewall in between, or a TURN server needed?)";
+    News::PeerFailed(PeerTrouble::Connection, text.to_owned())
+}
+
+/// Lost packets are asked for again, and repaired where the other side sends what is needed for it.
+pub(super) fn repair(transceiver: &WebRTCRTPTransceiver) {
+    transceiver.set_property("do-nack", true);
+    transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
+}
+
+fn transceivers(webrtc: &gst::Element) -> Vec<WebRTCRTPTransceiver> {
+    let all = webrtc.emit_by_name::<glib::ValueArray>("get-transceivers", &[]);
+    all.iter().filter_map(|value| value.get().ok()).collect()
+}
+
+/// What webrtcbin replies; its errors are hidden in a field of the reply.
+fn outcome(
+    reply: Result<Option<&gst::StructureRef>, gst::PromiseError>,
+) -> Result<Option<&gst::StructureRef>, String> {
+    let reply = reply.map_err(|_| "no reply".to_owned())?;
+    match reply.and_then(|reply| reply.get::<glib::Error>("error").ok()) {
+        Some(error) => Err(quoted(error.message())),
+        None => Ok(reply),
+    }
+}

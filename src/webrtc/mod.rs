@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MPL-2.0
+//! MECHANISM: `webrtcplaysrc`, one WebRTC stream with `webrtcbin`. From the ground:
+//!
+//! * `signalling` has the words between a session and its protocol; `whep` is a protocol: a pure step
+//!   machine that is told what happened and says what is to be done (`whep_server`, `sdp`, `link` and
+//!   `turn` read what comes for it). `target` picks the protocol by the URI.
+//! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`)
+//!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs).
+//! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
+//!
+//! # webrtcplaysrc
+//!
+//! Plays a WebRTC stream that is signalled by WHEP. Its pads carry parsed streams: H.264, VP8, VP9,
+//! AV1 (where the installed GStreamer can) and Opus.
+//!
+//! ```sh
+//! gst-launch-1.0 webrtcplaysrc name=in uri=whep://127.0.0.1:8889/live/whep \
+//!   in.video_0 ! decodebin ! videoconvert ! autovideosink \
+//!   in.audio_0 ! decodebin ! audioconvert ! audioresample ! autoaudiosink
+//! ```
+//!
+//! `whep://` is HTTP and `wheps://` is HTTPS. Loopback and a LAN need no STUN server.
+//!
+//! ## Properties by task
+//!
+//! * What to play: `uri`, `auth-token`, `extra-headers`.
+//! * How to reach it: `stun-server`, `turn-servers`, `tls-validation`.
+//! * How patient to be with late packets: `jitter-latency`.
+//! * How it stands: `stats`.
+//!
+//! An attempt that fails ends with an ERROR message. Its details, a structure `failure`, have `cause`
+//! (unreachable, timeout, tls, unauthorized, not-found, busy, refused, bad-answer, incompatible,
+//! no-connection, closed, settings), `retry` (soon, later, never) and, for `later`, `retry-after` in
+//! nanoseconds. It never tries again by itself: `failoversrc` does.
+//!
+//! That a sender has died is not noticed here, since webrtcbin does not say it: nothing comes any more.
+//! `failoversrc` and `failoverswitch` watch for that.
+//!
+//! The signal `webrtcbin-ready` hands out the webrtcbin of an attempt before it negotiates.
+//!
+//! Since: 0.2
+
+mod http;
+mod imp;
+mod line;
+mod link;
+mod media;
+mod pads;
+mod peer;
+mod sdp;
+mod session;
+mod signalling;
+mod target;
+mod turn;
+mod whep;
+mod whep_server;
+mod words;
+
+use std::sync::LazyLock;
+
+use gst::glib;
+use gst::prelude::*;
+
+pub(crate) use target::SCHEMES;
+pub(crate) use words::{Advice, advice, check, is_waiting};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "webrtcplaysrc",
+        gst::DebugColorFlags::empty(),
+        Some("WebRTC player source"),
+    )
+});
+
+glib::wrapper! {
+    /// The element `webrtcplaysrc`.
+    pub struct WebRtcPlaySrc(ObjectSubclass<imp::WebRtcPlaySrc>)
+        @extends gst::Bin, gst::Element, gst::Object,
+        @implements gst::URIHandler, gst::ChildProxy;
+}
+
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "webrtcplaysrc",
+        gst::Rank::PRIMARY,
+        WebRtcPlaySrc::static_type(),
+    )
+}

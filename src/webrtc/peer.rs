@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MPL-2.0
+//! One `webrtcbin`, for one agreement: it is set up, led, and given up without being waited for.
+//!
+//! It lives in a bin of its own with the elements that unpack its streams, so that all of it is taken
+//! out at once. Whatever it says becomes [`News`]. webrtcbin 1.22 reports nothing when the other side
+//! dies; no watchdog is made up for that here: whether buffers flow is judged by who takes them.
+
+use std::sync::Arc;
+
+use gst::glib;
+use gst::prelude::*;
+use gst_webrtc::{
+    WebRTCBundlePolicy, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection,
+};
+
+use super::line::{Line, repair};
+use super::pads::Kind;
+use super::signalling::{self, Candidate, Description, IceServer, News};
+use super::{CAT, WebRtcPlaySrc, media, turn};
+
+/// Takes what a peer connection says, in any thread.
+pub(super) type Tell = Arc<dyn Fn(News) + Send + Sync>;
+
+/// How a peer connection is set up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Setup {
+    pub(super) stun_server: Option<String>,
+    pub(super) turn_servers: Vec<String>,
+    pub(super) jitter_latency_ms: u32,
+    /// Addresses of this machine to use instead of those that are found.
+    pub(super) own_addresses: Vec<&'static str>,
+}
+
+pub(super) struct Peer {
+    bin: gst::Bin,
+    webrtc: gst::Element,
+    line: Line,
+    element: glib::WeakRef<WebRtcPlaySrc>,
+    /// An offer of ours is out, or an agreement was made.
+    offered: bool,
+    /// Candidates for a description that is not there yet.
+    early: Vec<Candidate>,
+    has_remote: bool,
+}
+
+/// More of them before the description are no session's.
+const MOST_EARLY: usize = 128;
+
+impl Peer {
+    /// In the element, playing, and not yet negotiating.
+    pub(super) fn new(
+        element: &WebRtcPlaySrc,
+        setup: &Setup,
+        ice: &[IceServer],
+        tell: Tell,
+    ) -> Result<Self, String> {
+        let webrtc = gst::ElementFactory::make("webrtcbin")
+            .property("bundle-policy", WebRTCBundlePolicy::MaxBundle)
+            .property("latency", setup.jitter_latency_ms)
+            .build()
+            .map_err(|_| "the GStreamer element 'webrtcbin' is not installed".to_owned())?;
+        let peer = Self {
+            bin: gst::Bin::new(),
+            line: Line::new(&webrtc, element, tell),
+            webrtc,
+            element: element.downgrade(),
+            offered: false,
+            early: Vec::new(),
+            has_remote: false,
+        };
+        peer.use_ice_servers(setup, ice);
+        peer.use_addresses(&setup.own_addresses);
+        peer.line.listen(&peer.webrtc);
+        let added = peer.bin.add(&peer.webrtc);
+        added.map_err(|error| error.to_string())?;
+        if !element.take_in(&peer.bin) {
+            return Err("the session is over".to_owned());
+        }
+        element.emit_by_name::<()>("webrtcbin-ready", &[&peer.webrtc]);
+        if peer.bin.set_state(gst::State::Playing).is_err() {
+            return Err("webrtcbin does not start: is libnice's GStreamer plugin installed?".into());
+        }
+        Ok(peer)
+    }
+
+    /// Follows the element through a pause.
+    pub(super) fn follow(&self, state: gst::State) {
+        let _ = self.bin.set_state(state);
+    }
+
+    /// Whether an offer cannot be set any more: webrtcbin knows no way back.
+    pub(super) fn has_offered(&self) -> bool {
+        self.offered
+    }
+
+    pub(super) fn create_offer(&mut self) {
+        self.offered = true;
+        for kind in [Kind::Video, Kind::Audio] {
+            if let Some(caps) = media::offered(kind) {
+                let direction = WebRTCRTPTransceiverDirection::Recvonly;
+                let transceiver = self
+                    .webrtc
+                    .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&direction, &caps]);
+                repair(&transceiver);
+            }
+        }
+        self.line.describe(signalling::Kind::Offer);
+    }
+
+    /// An offer is answered.
+    pub(super) fn set_remote(&mut self, description: &Description) {
+        self.line.set_remote(description);
+        self.has_remote = true;
+        for candidate in std::mem::take(&mut self.early) {
+            self.add_candidate(candidate);
+        }
+    }
+
+    pub(super) fn add_candidate(&mut self, candidate: Candidate) {
+        if self.has_remote {
+            self.webrtc
+                .emit_by_name::<()>("add-ice-candidate", &[&candidate.mline, &candidate.text]);
+        } else if self.early.len() < MOST_EARLY {
+            self.early.push(candidate);
+        }
+    }
+
+    fn use_ice_servers(&self, setup: &Setup, further: &[IceServer]) {
+        let mut stun = setup.stun_server.clone();
+        let mut turns = setup.turn_servers.clone();
+        for uri in further.iter().filter_map(turn::uri) {
+            match uri.starts_with("stun") {
+                true => stun = stun.or(Some(uri)),
+                false => turns.push(uri),
+            }
+        }
+        if let Some(stun) = stun {
+            self.webrtc.set_property("stun-server", stun);
+        }
+        for turn in turns {
+            if !self.webrtc.emit_by_name::<bool>("add-turn-server", &[&turn]) {
+                gst::warning!(CAT, obj = self.webrtc, "a TURN server is not usable");
+            }
+        }
+    }
+
+    /// libnice leaves loopback out unless it is told to use it, and then uses nothing else.
+    fn use_addresses(&self, addresses: &[&str]) {
+        let agent = self.webrtc.property::<Option<gst::Object>>("ice-agent");
+        for address in addresses {
+            if let Some(agent) = &agent {
+                agent.emit_by_name::<bool>("add-local-ip-address", &[address]);
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(element) = self.element.upgrade() {
+            element.let_go(&self.bin);
+        }
+    }
+}

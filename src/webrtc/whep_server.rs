@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MPL-2.0
+//! PURE: a WHEP server's addresses, who may be sent the token, and what its refusals mean.
+
+use url::Url;
+
+use super::link;
+use super::signalling::{Cause, Response, Retry, quoted};
+use super::target::Target;
+
+/// Longer locations are none.
+const LONGEST_LOCATION: usize = 8 * 1024;
+
+/// The endpoint as it was given, and where redirects have led.
+pub(super) struct Server {
+    given: Url,
+    endpoint: Url,
+    token: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+/// Something at the server: a session with its version, or the endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SessionUrl {
+    pub(super) url: Url,
+    pub(super) etag: Option<String>,
+}
+
+pub(super) struct Refusal {
+    pub(super) cause: Cause,
+    pub(super) text: String,
+    pub(super) retry: Retry,
+}
+
+impl Server {
+    pub(super) fn of(target: &Target) -> Result<Self, String> {
+        let uri = target.uri.trim();
+        let (scheme, rest) = uri.split_once(':').unwrap_or((uri, ""));
+        let http = match scheme.to_ascii_lowercase().as_str() {
+            "whep" => "http",
+            _ => "https",
+        };
+        if !rest.starts_with("//") {
+            return Err("write it as whep://host:port/path".to_owned());
+        }
+        let url = Url::parse(&format!("{http}:{rest}")).map_err(|error| error.to_string())?;
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err("it has no host".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("a user or password in it is not used: set auth-token".to_owned());
+        }
+        Ok(Self {
+            given: url.clone(),
+            endpoint: url,
+            token: target.token.clone().filter(|token| !token.is_empty()),
+            headers: target.headers.clone(),
+        })
+    }
+
+    pub(super) fn endpoint(&self) -> SessionUrl {
+        SessionUrl {
+            url: self.endpoint.clone(),
+            etag: None,
+        }
+    }
+
+    /// Host and port, for people.
+    pub(super) fn shown(&self) -> String {
+        let host = self.endpoint.host_str().unwrap_or_default();
+        match self.endpoint.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The user's headers and token, for the server that they are meant for and for no other.
+    pub(super) fn headers_for(&self, to: &SessionUrl) -> Vec<(String, String)> {
+        if to.url.origin() != self.given.origin() {
+            return Vec::new();
+        }
+        let mut headers = self.headers.clone();
+        let has_own = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if let (Some(token), false) = (&self.token, has_own) {
+            headers.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
+        headers
+    }
+
+    pub(super) fn redirect(&mut self, location: Option<&str>) -> Result<(), String> {
+        let to = self
+            .resolve(location)
+            .ok_or("the server redirects to nowhere (no usable Location)")?;
+        self.endpoint = to;
+        Ok(())
+    }
+
+    /// Where the session is, if the server says so in a usable way.
+    pub(super) fn session(&self, location: Option<&str>) -> Option<SessionUrl> {
+        let url = self.resolve(location)?;
+        (url != self.endpoint).then_some(SessionUrl { url, etag: None })
+    }
+
+    /// Never from a secure connection to one that is not.
+    fn resolve(&self, location: Option<&str>) -> Option<Url> {
+        let location = location.filter(|l| !l.is_empty() && l.len() <= LONGEST_LOCATION)?;
+        let url = self.endpoint.join(location).ok()?;
+        let is_safe = url.scheme() == "https"
+            || (url.scheme() == "http" && self.endpoint.scheme() == "http");
+        let is_whole = url.host_str().is_some_and(|host| !host.is_empty());
+        (is_safe && is_whole).then_some(url)
+    }
+}
+
+/// What a refusal means: in words, and for the next attempt.
+pub(super) fn classify(response: &Response, server: &Server) -> Refusal {
+    let whom = server.shown();
+    let status = response.status;
+    let wait = response.header("retry-after").map(link::retry_after);
+    let later = wait.map_or(Retry::Soon, Retry::Later);
+    // What only another token or setting can change is not asked for again, unless it is asked to be.
+    let final_word = wait.map_or(Retry::Never, Retry::Later);
+    let (cause, text, retry) = match status {
+        401 | 403 if server.has_token() => (
+            Cause::Unauthorized,
+            format!("{whom} refuses the token ({status}): set another auth-token"),
+            final_word,
+        ),
+        401 | 403 => (
+            Cause::Unauthorized,
+            format!("{whom} lets nobody in without a token ({status}): set auth-token"),
+            final_word,
+        ),
+        404 | 410 => (
+            Cause::NotFound,
+            format!("{whom} has no such stream ({status}): check the path, or wait for its publisher"),
+            later,
+        ),
+        409 => (
+            Cause::NotFound,
+            format!("{whom} does not have the stream at the moment (409)"),
+            later,
+        ),
+        405 | 501 => (
+            Cause::Refused,
+            format!("{whom} does not speak WHEP at this path ({status}): check the URI"),
+            later,
+        ),
+        406 | 415 | 422 | 400 => (
+            Cause::Incompatible,
+            format!("{whom} does not accept the offer ({status}){}", said(response)),
+            later,
+        ),
+        429 | 503 => (
+            Cause::Busy,
+            format!("{whom} is busy ({status}){}", said(response)),
+            later,
+        ),
+        _ => (
+            Cause::Refused,
+            format!("{whom} answers with status {status}{}", said(response)),
+            later,
+        ),
+    };
+    Refusal { cause, text, retry }
+}
+
+/// The server's own words, where they are words.
+fn said(response: &Response) -> String {
+    let body = response.body.trim();
+    let is_page = body.starts_with('<') || body.is_empty();
+    match is_page {
+        true => String::new(),
+        false => format!(": {}", quoted(body)),
+    }
+}
