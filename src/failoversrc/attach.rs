@@ -5,6 +5,7 @@
 use super::CAT;
 use super::control::Order;
 use super::imp::FailoverSrc;
+use super::input::Again;
 use super::output::{Plan, link_switch};
 use crate::policy::InputId;
 use crate::sources::{Description, Kind, Source};
@@ -16,6 +17,8 @@ use std::sync::atomic::Ordering::SeqCst;
 pub(super) struct Registered {
     number: u64,
     description: Description,
+    /// What its failure said of the next one.
+    again: Again,
 }
 
 impl FailoverSrc {
@@ -39,6 +42,7 @@ impl FailoverSrc {
             Registered {
                 number,
                 description: description.clone(),
+                again: Again::Soon,
             },
         );
         let weak = obj.downgrade();
@@ -81,6 +85,19 @@ impl FailoverSrc {
         let _ = self.obj().remove(&source.bin);
     }
 
+    pub(super) fn note_again(&self, input: InputId, attempt: u64, again: Again) {
+        let mut registered = self.registered();
+        if let Some(present) = registered.get_mut(&input).filter(|r| r.number == attempt) {
+            present.again = again;
+        }
+    }
+
+    /// What the failure of the present attempt said of the next one.
+    pub(super) fn again(&self, input: InputId) -> Again {
+        let registered = self.registered();
+        registered.get(&input).map_or(Again::Soon, |r| r.again)
+    }
+
     pub(super) fn description(&self, input: InputId, attempt: u64) -> Option<Description> {
         let registered = self.registered();
         let present = registered.get(&input).filter(|r| r.number == attempt)?;
@@ -102,7 +119,7 @@ impl FailoverSrc {
         };
         if let Err(text) = self.check_playable(pad) {
             gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
-            self.give_up(input, number, text);
+            self.give_up(input, number, text, Again::Soon);
             return;
         }
         match self.lead(input, number, pad, kind, index) {

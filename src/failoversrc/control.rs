@@ -5,7 +5,7 @@
 
 use super::answers::Answers;
 use super::imp::FailoverSrc;
-use super::input::{Do, Life};
+use super::input::{Again, Do, Life};
 use super::output::COMPLETE_AFTER;
 use super::settings::Resolved;
 use super::start::{Runner, time_base};
@@ -215,7 +215,7 @@ impl Owner {
             } => {
                 if let Some(index) = self.present(input, attempt) {
                     shell.note_failure(input, &text);
-                    self.give_up(index, now);
+                    self.give_up(shell, index, now);
                 }
             }
             Order::Describe(id, description) => {
@@ -296,17 +296,14 @@ impl Owner {
             HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
                 self.ended(shell, index, now);
             }
-            HealthKind::Down => self.give_up(index, now),
+            HealthKind::Down => self.give_up(shell, index, now),
             HealthKind::Idle | HealthKind::Connecting => (),
         }
     }
 
-    fn give_up(&mut self, index: usize, now: Moment) {
-        if self
-            .inputs
-            .get_mut(index)
-            .is_some_and(|i| i.life.failed(now))
-        {
+    fn give_up(&mut self, shell: &FailoverSrc, index: usize, now: Moment) {
+        let input = self.inputs.get_mut(index);
+        if input.is_some_and(|i| i.life.failed(now, shell.again(i.id))) {
             self.end(index);
         }
     }
@@ -387,7 +384,7 @@ impl Owner {
                 gst::warning!(CAT, obj = element, "input {}: {text}", input.id.0);
                 shell.note_failure(input.id, &text);
                 shell.switch().imp().failed(input.id, Cause::Error);
-                input.life.failed(now);
+                input.life.failed(now, Again::Soon);
                 self.answers.over(input.id, now);
             }
         }

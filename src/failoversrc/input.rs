@@ -14,6 +14,8 @@ enum Phase {
     Idle,
     /// Between two attempts.
     Waiting { until: Moment },
+    /// Another attempt would fail like the one before, until something is changed from outside.
+    Refused,
     /// A source is there. Silent ones are listened to until `patience` ends.
     Running {
         flowing_since: Option<Moment>,
@@ -21,6 +23,18 @@ enum Phase {
     },
     /// Played to its end, and not to be played again.
     Ended,
+}
+
+/// What a failure says of the next attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Again {
+    /// At its usual pace.
+    #[default]
+    Soon,
+    /// Not before this long, whatever the pace.
+    Later(Span),
+    /// It makes no sense.
+    Never,
 }
 
 /// What is to be done now.
@@ -114,13 +128,19 @@ impl Life {
     }
 
     /// It failed for certain. Whether there is a source to end; the next attempt is planned.
-    pub(super) fn failed(&mut self, now: Moment) -> bool {
+    pub(super) fn failed(&mut self, now: Moment, again: Again) -> bool {
         if !self.is_running() {
             return false;
         }
         self.note_session(now);
         let until = self.retry.next_attempt(now);
-        self.phase = Phase::Waiting { until };
+        self.phase = match again {
+            Again::Soon => Phase::Waiting { until },
+            Again::Later(span) => Phase::Waiting {
+                until: until.max(now + span),
+            },
+            Again::Never => Phase::Refused,
+        };
         true
     }
 
@@ -148,7 +168,7 @@ impl Life {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Running { patience, .. } => patience,
-            Phase::Idle | Phase::Ended => None,
+            Phase::Idle | Phase::Refused | Phase::Ended => None,
         }
     }
 
@@ -163,7 +183,7 @@ impl Life {
                 self.phase = Phase::Waiting { until };
                 Some(Do::Replace)
             }
-            Phase::Idle | Phase::Ended => None,
+            Phase::Idle | Phase::Refused | Phase::Ended => None,
         }
     }
 
@@ -175,6 +195,7 @@ impl Life {
         match self.phase {
             Phase::Idle => "idle",
             Phase::Waiting { .. } => "retrying",
+            Phase::Refused => "refused",
             Phase::Running {
                 flowing_since: Some(_),
                 ..
@@ -263,7 +284,7 @@ mod tests {
         let mut now = at(0);
         let mut last = Span::ZERO;
         for attempt in 0..40 {
-            assert!(life.failed(now));
+            assert!(life.failed(now, Again::Soon));
             let due = life.due().expect("another attempt is planned");
             let pause = due - now;
             assert!(pause <= Span::from_millis(37_500));
@@ -282,8 +303,30 @@ mod tests {
     fn a_long_good_session_is_followed_by_a_quick_attempt() {
         let mut life = begun(at(0));
         life.flows(at(100));
-        assert!(life.failed(at(60_000)));
+        assert!(life.failed(at(60_000), Again::Soon));
         assert_eq!(life.due(), Some(at(60_000)));
+    }
+
+    #[test]
+    fn a_server_that_asks_for_patience_gets_it() {
+        let mut life = begun(at(0));
+        assert!(life.failed(at(100), Again::Later(Span::from_secs(7))));
+        assert_eq!(life.due(), Some(at(7_100)));
+        assert_eq!(life.wake(at(7_100)), Some(Do::Begin));
+        life.begun(at(7_100));
+        // Its own pace is slower than what the server asks for.
+        assert!(life.failed(at(7_100), Again::Later(Span::from_millis(1))));
+        assert!(life.due() >= Some(at(7_800)));
+    }
+
+    #[test]
+    fn what_was_refused_is_not_tried_again_until_somebody_says_so() {
+        let mut life = begun(at(0));
+        assert!(life.failed(at(100), Again::Never));
+        assert_eq!((life.due(), life.name()), (None, "refused"));
+        assert_eq!(life.wake(at(3_600_000)), None);
+        assert!(!life.restart(at(3_600_000)));
+        assert_eq!(life.wake(at(3_600_000)), Some(Do::Begin));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 use super::CAT;
 use super::control::Order;
 use super::imp::FailoverSrc;
-use crate::policy::{Cause, InputId};
+use super::input::Again;
+use crate::policy::{Cause, InputId, Span};
+use crate::sources::{self, Advice};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -16,8 +18,9 @@ impl FailoverSrc {
     }
 
     /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
-    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String) {
+    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String, again: Again) {
         self.note_failure(input, &text);
+        self.note_again(input, attempt, again);
         self.switch().imp().failed(input, Cause::Error);
         self.order(Order::Failed {
             input,
@@ -38,7 +41,12 @@ impl FailoverSrc {
                 let text = Self::error_name(&source.unwrap_or_default(), error);
                 let text = description.redact(&text);
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
-                self.give_up(input, attempt, text);
+                let again = match sources::advice(error) {
+                    Some(Advice::Later(span)) => Again::Later(Span::from_nanos(span.nseconds())),
+                    Some(Advice::Never) => Again::Never,
+                    None => Again::Soon,
+                };
+                self.give_up(input, attempt, text, again);
             }
             gst::MessageView::Warning(warning) => {
                 let text = description.redact(&warning.error().to_string());

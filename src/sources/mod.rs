@@ -16,6 +16,7 @@ mod plug;
 mod redact;
 mod rtmp;
 mod uri;
+mod webrtc;
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -33,7 +34,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 /// Schemes that are kept for the WebRTC source.
-const RESERVED: [&str; 4] = ["whep", "wheps", "ams", "amss"];
+const RESERVED: [&str; 2] = ["ams", "amss"];
 
 /// What an input is made of.
 #[derive(Debug, Clone)]
@@ -57,8 +58,8 @@ pub(crate) struct Source {
     /// Emits `pad-added` for `video_%u` and `audio_%u` with final caps, `pad-removed`, and
     /// `no-more-pads` when that is known (a late stream may still follow it).
     pub(crate) bin: gst::Bin,
-    /// What an application may configure before the start: rtmp2src, urisourcebin or the
-    /// application's own element.
+    /// What an application may configure before the start: rtmp2src, webrtcplaysrc, urisourcebin or
+    /// the application's own element.
     pub(crate) core: gst::Element,
     pub(crate) timestamps: Timestamps,
 }
@@ -70,6 +71,20 @@ pub(crate) enum Timestamps {
     Own,
     /// Live and already on the running time of the pipeline.
     Running,
+}
+
+/// What a source's failure says of the next attempt, where it says anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Advice {
+    /// Not before this long.
+    Later(gst::ClockTime),
+    /// It will fail again until something is configured differently.
+    Never,
+}
+
+/// What an ERROR message of a source says of the next attempt.
+pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
+    webrtc::advice(message)
 }
 
 /// Why a source cannot be built. All but [`Error::Stopping`] are for ever.
@@ -124,6 +139,7 @@ impl Description {
     pub(crate) fn build(&self, name: &str, settings: &Settings) -> Result<Source, Error> {
         match self {
             Self::Uri(uri) if rtmp::plays(uri) => rtmp::build(uri, name, settings),
+            Self::Uri(uri) if webrtc::plays(uri) => webrtc::build(uri, name),
             Self::Uri(uri) => uri::build(uri, name),
             Self::Element(element) => element::build(element, name),
         }
@@ -161,6 +177,8 @@ fn check_uri(uri: &str) -> Result<(), Error> {
     }
     if rtmp::plays(uri) {
         rtmp::check(uri)
+    } else if webrtc::plays(uri) {
+        webrtc::check(uri)
     } else {
         uri::check(uri)
     }
@@ -223,11 +241,13 @@ impl std::error::Error for Error {}
 
 fn plugin_set(element: &str) -> &'static str {
     match element {
-        "rtmp2src" | "h264parse" | "h265parse" | "av1parse" | "vp9parse" | "jpegparse"
-        | "mpegvideoparse" | "mpeg4videoparse" => "gst-plugins-bad",
-        "flvdemux" | "aacparse" | "mpegaudioparse" | "ac3parse" | "dcaparse" | "flacparse" => {
-            "gst-plugins-good"
+        "nicesrc" => "libnice's plugin (gstreamer1.0-nice)",
+        "webrtcbin" | "dtlsdec" | "srtpdec" | "rtmp2src" | "h264parse" | "h265parse"
+        | "av1parse" | "vp9parse" | "jpegparse" | "mpegvideoparse" | "mpeg4videoparse" => {
+            "gst-plugins-bad"
         }
+        "rtpbin" | "flvdemux" | "aacparse" | "mpegaudioparse" | "ac3parse" | "dcaparse"
+        | "flacparse" => "gst-plugins-good",
         "urisourcebin" | "parsebin" => "gst-plugins-base",
         _ => "GStreamer's core elements",
     }

@@ -338,10 +338,13 @@ impl ElementImpl for WebRtcPlaySrc {
                 gst::PadTemplate::new(name, gst::PadDirection::Src, sometimes, &caps)
             };
             let video = "video/x-h264; video/x-vp8; video/x-vp9; video/x-av1";
-            [template("video_%u", video), template("audio_%u", "audio/x-opus")]
-                .into_iter()
-                .flatten()
-                .collect()
+            [
+                template("video_%u", video),
+                template("audio_%u", "audio/x-opus"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect()
         });
         TEMPLATES.as_ref()
     }

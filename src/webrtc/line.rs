@@ -162,7 +162,10 @@ impl Line {
         let sink = elements.first().and_then(|first| first.static_pad("sink"));
         let src = elements.last().and_then(|last| last.static_pad("src"));
         let (sink, src) = sink.zip(src).ok_or("an element has no pad")?;
-        let ghost = gst::GhostPad::with_target(&src).map_err(failed)?;
+        let ghost = gst::GhostPad::builder_with_target(&src)
+            .map_err(failed)?
+            .name(pad.name())
+            .build();
         let _ = ghost.set_active(true);
         bin.add_pad(&ghost).map_err(failed)?;
         element.feed(mline, ghost.upcast_ref());

@@ -84,7 +84,9 @@ fn unquoted(value: &str) -> String {
 pub(crate) fn retry_after(header: &str) -> Duration {
     match header.trim().parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds).min(LONGEST_WAIT),
-        Err(_) if header.trim().chars().all(|c| c.is_ascii_digit()) && !header.trim().is_empty() => {
+        Err(_)
+            if header.trim().chars().all(|c| c.is_ascii_digit()) && !header.trim().is_empty() =>
+        {
             LONGEST_WAIT
         }
         Err(_) => USUAL_WAIT,
@@ -139,7 +141,11 @@ mod tests {
             ("-1", 10),
             ("", 10),
         ] {
-            assert_eq!(retry_after(header), Duration::from_secs(seconds), "{header}");
+            assert_eq!(
+                retry_after(header),
+                Duration::from_secs(seconds),
+                "{header}"
+            );
         }
     }
 }

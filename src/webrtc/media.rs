@@ -57,7 +57,9 @@ const CODECS: [Codec; 5] = [
     Codec {
         kind: Kind::Audio,
         name: "OPUS",
-        formats: &["encoding-params=(string)2,minptime=(string)10,useinbandfec=(string)1,stereo=(string)1"],
+        formats: &[
+            "encoding-params=(string)2,minptime=(string)10,useinbandfec=(string)1,stereo=(string)1",
+        ],
         clock_rate: 48_000,
         elements: &["rtpopusdepay", "opusparse"],
         form: "audio/x-opus",
@@ -95,7 +97,9 @@ pub(super) fn offered(kind: Kind) -> Option<gst::Caps> {
 
 /// The elements that make parsed media of this RTP stream, in order; else why there are none.
 pub(super) fn unpack(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, String> {
-    let name = caps.structure(0).and_then(|s| s.get::<&str>("encoding-name").ok());
+    let name = caps
+        .structure(0)
+        .and_then(|s| s.get::<&str>("encoding-name").ok());
     let name = name.unwrap_or("unknown").to_ascii_uppercase();
     let codec = CODECS.iter().find(|codec| codec.name == name);
     let codec = codec.ok_or_else(|| format!("the server sends {name}, which was not asked for"))?;
@@ -113,7 +117,9 @@ pub(super) fn unpack(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, String> {
 pub(super) fn missing() -> Option<&'static str> {
     // webrtcbin refuses to leave NULL without libnice's elements and those for its keys.
     let always = ["webrtcbin", "nicesrc", "dtlsdec", "srtpdec", "rtpbin"];
-    always.into_iter().find(|name| gst::ElementFactory::find(name).is_none())
+    always
+        .into_iter()
+        .find(|name| gst::ElementFactory::find(name).is_none())
 }
 
 fn set_up(element: &gst::Element, codec: &Codec) {

@@ -62,7 +62,7 @@ use gst::glib;
 use gst::prelude::*;
 
 pub(crate) use target::SCHEMES;
-pub(crate) use words::{Advice, advice, check, is_waiting};
+pub(crate) use words::{Advice, Flaw, advice, check};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

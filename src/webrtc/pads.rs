@@ -76,7 +76,9 @@ impl WebRtcPlaySrc {
 
     fn rearrange(&self, outline: &Outline) -> (Vec<Outlet>, Vec<Outlet>) {
         let coming = |kind: Kind| {
-            let of_kind = outline.coming().filter(move |(_, s)| s.media == kind.name());
+            let of_kind = outline
+                .coming()
+                .filter(move |(_, s)| s.media == kind.name());
             of_kind.filter_map(move |(mline, _)| Some((u32::try_from(mline).ok()?, kind)))
         };
         let coming: Vec<_> = coming(Kind::Video).chain(coming(Kind::Audio)).collect();

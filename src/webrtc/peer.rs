@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use gst::glib;
 use gst::prelude::*;
-use gst_webrtc::{
-    WebRTCBundlePolicy, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection,
-};
+use gst_webrtc::{WebRTCBundlePolicy, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 
 use super::line::{Line, repair};
 use super::pads::Kind;
@@ -78,7 +76,9 @@ impl Peer {
         }
         element.emit_by_name::<()>("webrtcbin-ready", &[&peer.webrtc]);
         if peer.bin.set_state(gst::State::Playing).is_err() {
-            return Err("webrtcbin does not start: is libnice's GStreamer plugin installed?".into());
+            return Err(
+                "webrtcbin does not start: is libnice's GStreamer plugin installed?".into(),
+            );
         }
         Ok(peer)
     }
@@ -138,7 +138,10 @@ impl Peer {
             self.webrtc.set_property("stun-server", stun);
         }
         for turn in turns {
-            if !self.webrtc.emit_by_name::<bool>("add-turn-server", &[&turn]) {
+            if !self
+                .webrtc
+                .emit_by_name::<bool>("add-turn-server", &[&turn])
+            {
                 gst::warning!(CAT, obj = self.webrtc, "a TURN server is not usable");
             }
         }

@@ -117,19 +117,35 @@ pub(crate) fn check_answer(offer: &str, answer: &str) -> Result<Outline, Flaw> {
     if offered.len() != answered.len() {
         return Err(bad("has not as many m-sections as the offer"));
     }
-    if offered.iter().zip(answered).any(|(o, a)| o.media != a.media) {
+    if offered
+        .iter()
+        .zip(answered)
+        .any(|(o, a)| o.media != a.media)
+    {
         return Err(bad("has its m-sections in another order than the offer"));
     }
-    let open: Vec<_> = offered.iter().zip(answered).filter(|(_, a)| !a.refused).collect();
-    if open.iter().any(|(_, a)| a.setup.as_deref() == Some("actpass")) {
-        return Err(bad("does not say who begins (setup:actpass), as only an offer may"));
+    let open: Vec<_> = offered
+        .iter()
+        .zip(answered)
+        .filter(|(_, a)| !a.refused)
+        .collect();
+    if open
+        .iter()
+        .any(|(_, a)| a.setup.as_deref() == Some("actpass"))
+    {
+        return Err(bad(
+            "does not say who begins (setup:actpass), as only an offer may",
+        ));
     }
     check_coming(&outline)?;
     if let Some((_, a)) = open
         .iter()
         .find(|(o, a)| a.is_media() && !a.shares_a_codec_with(o))
     {
-        let text = format!("the server answers with no codec that was offered for {}", a.media);
+        let text = format!(
+            "the server answers with no codec that was offered for {}",
+            a.media
+        );
         return Err((Cause::Incompatible, text));
     }
     if !open.iter().any(|(_, a)| a.has_fingerprint && a.has_ufrag) {
@@ -197,7 +213,11 @@ pub(crate) fn with_candidates(sdp: &str, candidates: &[Candidate], complete: boo
 
 /// The part of a description that brings further candidates (RFC 8840).
 pub(crate) fn fragment(sdp: &str, candidates: &[Candidate], complete: bool) -> String {
-    let line_with = |name: &str| sdp.lines().map(str::trim).find(|line| line.starts_with(name));
+    let line_with = |name: &str| {
+        sdp.lines()
+            .map(str::trim)
+            .find(|line| line.starts_with(name))
+    };
     let mut text = String::new();
     for name in ["a=group:", "a=ice-ufrag:", "a=ice-pwd:"] {
         if let Some(line) = line_with(name) {

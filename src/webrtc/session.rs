@@ -84,7 +84,9 @@ enum Stage {
     /// The user is gone.
     Leaving,
     /// All is decided; requests that are on their way get until then.
-    Ending { until: Duration },
+    Ending {
+        until: Duration,
+    },
     Over,
 }
 

@@ -265,10 +265,7 @@ impl Trouble {
                 Cause::Unreachable,
                 format!("{whom} cannot be reached: {}", quoted(why)),
             ),
-            Self::Timeout => (
-                Cause::Timeout,
-                format!("{whom} does not answer in time"),
-            ),
+            Self::Timeout => (Cause::Timeout, format!("{whom} does not answer in time")),
             Self::Tls(why) => (
                 Cause::Tls,
                 format!("no secure connection to {whom}: {}", quoted(why)),
@@ -310,7 +307,13 @@ pub(crate) fn quoted(text: &str) -> String {
 /// Without what may hold a token.
 impl std::fmt::Debug for Request {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?}, {} bytes", self.id, self.method, self.body.len())
+        write!(
+            f,
+            "{:?} {:?}, {} bytes",
+            self.id,
+            self.method,
+            self.body.len()
+        )
     }
 }
 

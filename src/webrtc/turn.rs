@@ -49,7 +49,11 @@ mod tests {
             credential: user.map(|_| "p@:/".to_owned()),
         };
         for (url, user, expected) in [
-            ("turn:h:1?transport=tcp", Some("u:1"), Some("turn://u%3A1:p%40%3A%2F@h:1?transport=tcp")),
+            (
+                "turn:h:1?transport=tcp",
+                Some("u:1"),
+                Some("turn://u%3A1:p%40%3A%2F@h:1?transport=tcp"),
+            ),
             ("TURNS:h", Some("u"), Some("turns://u:p%40%3A%2F@h")),
             ("stun:h:3478", None, Some("stun://h:3478")),
             ("stun://h", None, Some("stun://h")),

@@ -215,7 +215,9 @@ impl Whep {
     /// Where the session is at the server, what else its answer says of it.
     fn note_session(&mut self, response: &Response) {
         self.session = self.server.session(response.header("location"));
-        let etag = response.header("etag").is_some_and(|etag| etag.len() <= 256);
+        let etag = response
+            .header("etag")
+            .is_some_and(|etag| etag.len() <= 256);
         if let (Some(session), true) = (&mut self.session, etag) {
             session.etag = response.header("etag").map(str::to_owned);
             self.trickle.taken = true;
@@ -386,7 +388,9 @@ impl Protocol for Whep {
                 Phase::Asking { request: awaited } if awaited == request => {
                     self.fail(trouble.failure(&self.server.shown()))
                 }
-                Phase::Leaving { request: awaited, .. } if awaited == request => self.bye(),
+                Phase::Leaving {
+                    request: awaited, ..
+                } if awaited == request => self.bye(),
                 _ => {
                     // Candidates that do not arrive were a courtesy.
                     self.trickle.taken &= self.trickle.pending != Some(request);

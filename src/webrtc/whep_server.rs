@@ -110,8 +110,8 @@ impl Server {
     fn resolve(&self, location: Option<&str>) -> Option<Url> {
         let location = location.filter(|l| !l.is_empty() && l.len() <= LONGEST_LOCATION)?;
         let url = self.endpoint.join(location).ok()?;
-        let is_safe = url.scheme() == "https"
-            || (url.scheme() == "http" && self.endpoint.scheme() == "http");
+        let is_safe =
+            url.scheme() == "https" || (url.scheme() == "http" && self.endpoint.scheme() == "http");
         let is_whole = url.host_str().is_some_and(|host| !host.is_empty());
         (is_safe && is_whole).then_some(url)
     }
@@ -138,7 +138,9 @@ pub(super) fn classify(response: &Response, server: &Server) -> Refusal {
         ),
         404 | 410 => (
             Cause::NotFound,
-            format!("{whom} has no such stream ({status}): check the path, or wait for its publisher"),
+            format!(
+                "{whom} has no such stream ({status}): check the path, or wait for its publisher"
+            ),
             later,
         ),
         409 => (
@@ -153,7 +155,10 @@ pub(super) fn classify(response: &Response, server: &Server) -> Refusal {
         ),
         406 | 415 | 422 | 400 => (
             Cause::Incompatible,
-            format!("{whom} does not accept the offer ({status}){}", said(response)),
+            format!(
+                "{whom} does not accept the offer ({status}){}",
+                said(response)
+            ),
             later,
         ),
         429 | 503 => (

@@ -24,17 +24,12 @@ pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
     let details = message.details().filter(|s| s.name() == DETAILS)?;
     match details.get::<&str>("retry").ok()? {
         "never" => Some(Advice::Never),
-        "later" => details.get::<u64>("retry-after").ok().map(|nanos| {
-            Advice::Later(gst::ClockTime::from_nseconds(nanos.min(u64::MAX - 1)))
-        }),
+        "later" => details
+            .get::<u64>("retry-after")
+            .ok()
+            .map(|nanos| Advice::Later(gst::ClockTime::from_nseconds(nanos.min(u64::MAX - 1)))),
         _ => None,
     }
-}
-
-/// Why nothing will come for now, when a message says that.
-pub(crate) fn is_waiting(message: &gst::message::Element) -> Option<String> {
-    let said = message.structure().filter(|s| s.name() == WAITING)?;
-    said.get::<String>("text").ok()
 }
 
 /// Says what can never work: a URI that is none, or an element that is not installed.

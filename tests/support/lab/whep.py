@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""A WHEP server with aiortc: a moving picture and a tone, and faults on request.
+
+Prints its port in the first line. Everything stays on 127.0.0.1.
+
+    whep.py [--codec h264|vp8] [--no-audio] [--ecdsa-only]
+
+POST /whep/NAME plays. The faults, each a GET:
+    /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
+    /ctl/mute         no pictures any more, sound goes on; /ctl/resume
+    /ctl/close        every connection is closed, cleanly
+    /ctl/delay?s=4    answers come so much later
+    /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
+    /ctl/count        how many sessions there are, as a number
+"""
+
+import argparse
+import array
+import asyncio
+import fractions
+import math
+import time
+import uuid
+
+import aioice.ice
+from aiohttp import web
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, rtcdtlstransport
+from aiortc.mediastreams import MediaStreamTrack
+from av import AudioFrame, VideoFrame
+
+WIDTH, HEIGHT, FPS = 320, 180, 25
+RATE, CHUNK = 48000, 960
+
+# aioice leaves loopback out; here there is nothing else.
+aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
+
+
+def let_rsa_in():
+    """webrtcbin of GStreamer 1.22 has an RSA certificate; aiortc offers suites for ECDSA only."""
+    plain = rtcdtlstransport.RTCCertificate._create_ssl_context
+
+    def patched(self, srtp_profiles):
+        context = plain(self, srtp_profiles)
+        context.set_cipher_list(
+            b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+            b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:"
+            b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA"
+        )
+        return context
+
+    rtcdtlstransport.RTCCertificate._create_ssl_context = patched
+
+
+class Faults:
+    stalled = False
+    muted = False
+    delay = 0.0
+    refusals = []
+
+
+FAULTS = Faults()
+SESSIONS = {}
+
+
+class Paced(MediaStreamTrack):
+    """Frame n at n times its length, later ones as they come due; a fault holds them back."""
+
+    def __init__(self):
+        super().__init__()
+        self.start = None
+        self.number = 0
+
+    async def due(self, seconds):
+        if self.start is None:
+            self.start = time.monotonic() - self.number * seconds
+        self.number += 1
+        await asyncio.sleep(max(0, self.start + self.number * seconds - time.monotonic()))
+        while FAULTS.stalled or (FAULTS.muted and self.kind == "video"):
+            await asyncio.sleep(0.02)
+            # What was not sent is lost, as a camera's pictures would be.
+            self.number = int((time.monotonic() - self.start) / seconds)
+        return self.number
+
+
+class Picture(Paced):
+    kind = "video"
+
+    async def recv(self):
+        number = await self.due(1 / FPS)
+        frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
+        at = (number * 8) % (WIDTH - 24)
+        for plane, (dark, size) in zip(frame.planes, [(80, 1), (150, 2), (110, 2)]):
+            row = bytearray([dark]) * plane.line_size
+            if size == 1:
+                row[at : at + 24] = bytes([235]) * 24
+            plane.update(bytes(row) * (HEIGHT // size))
+        frame.pts, frame.time_base = number * 90000 // FPS, fractions.Fraction(1, 90000)
+        return frame
+
+
+WAVE = array.array("h", (int(8000 * math.sin(math.tau * 400 * n / RATE)) for n in range(CHUNK))).tobytes()
+
+
+class Tone(Paced):
+    kind = "audio"
+
+    async def recv(self):
+        number = await self.due(CHUNK / RATE)
+        frame = AudioFrame("s16", "mono", CHUNK)
+        # 400 Hz: a whole number of waves in a chunk.
+        frame.planes[0].update(WAVE)
+        frame.sample_rate = RATE
+        frame.pts, frame.time_base = number * CHUNK, fractions.Fraction(1, RATE)
+        return frame
+
+
+async def play(request):
+    if FAULTS.delay:
+        await asyncio.sleep(FAULTS.delay)
+    if FAULTS.refusals:
+        code, after = FAULTS.refusals.pop(0)
+        return web.Response(status=code, headers={"Retry-After": after} if after else {})
+    options = request.app["options"]
+    connection = RTCPeerConnection()
+    name = uuid.uuid4().hex
+    SESSIONS[name] = connection
+
+    @connection.on("connectionstatechange")
+    async def changed():
+        if connection.connectionState in ("failed", "closed"):
+            SESSIONS.pop(name, None)
+            await connection.close()
+
+    offer = RTCSessionDescription(await request.text(), "offer")
+    await connection.setRemoteDescription(offer)
+    for transceiver in connection.getTransceivers():
+        if transceiver.kind == "video":
+            mime = f"video/{options.codec}".lower()
+            codecs = RTCRtpSender.getCapabilities("video").codecs
+            preferred = [c for c in codecs if c.mimeType.lower() in (mime, "video/rtx")]
+            transceiver.setCodecPreferences(preferred)
+            connection.addTrack(Picture())
+        elif not options.no_audio:
+            connection.addTrack(Tone())
+    await connection.setLocalDescription(await connection.createAnswer())
+    return web.Response(
+        status=201,
+        text=connection.localDescription.sdp,
+        content_type="application/sdp",
+        headers={"Location": f"/session/{name}", "ETag": f'"{name}"'},
+    )
+
+
+async def trickle(request):
+    known = request.match_info["name"] in SESSIONS
+    return web.Response(status=204 if known else 404)
+
+
+async def end(request):
+    connection = SESSIONS.pop(request.match_info["name"], None)
+    if connection:
+        await connection.close()
+    return web.Response(status=200 if connection else 404)
+
+
+async def control(request):
+    what, query = request.match_info["what"], request.query
+    if what == "stall":
+        FAULTS.stalled = True
+    elif what == "mute":
+        FAULTS.muted = True
+    elif what == "resume":
+        FAULTS.stalled = FAULTS.muted = False
+    elif what == "close":
+        for connection in list(SESSIONS.values()):
+            await connection.close()
+        SESSIONS.clear()
+    elif what == "delay":
+        FAULTS.delay = float(query["s"])
+    elif what == "status":
+        refusal = (int(query["code"]), query.get("after"))
+        FAULTS.refusals = [refusal] * int(query.get("n", 1))
+    elif what == "count":
+        return web.Response(text=str(len(SESSIONS)))
+    else:
+        return web.Response(status=404)
+    return web.Response(text="ok")
+
+
+async def serve(options):
+    app = web.Application()
+    app["options"] = options
+    app.router.add_post("/whep/{name}", play)
+    app.router.add_patch("/session/{name}", trickle)
+    app.router.add_delete("/session/{name}", end)
+    app.router.add_get("/ctl/{what}", control)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", options.port)
+    await site.start()
+    print(site._server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--codec", choices=["h264", "vp8"], default="h264")
+    parser.add_argument("--no-audio", action="store_true")
+    parser.add_argument("--ecdsa-only", action="store_true")
+    options = parser.parse_args()
+    if not options.ecdsa_only:
+        let_rsa_in()
+    try:
+        asyncio.run(serve(options))
+    except KeyboardInterrupt:
+        pass
+
+
+main()
