@@ -10,11 +10,14 @@ cd "$(dirname "$0")/.."
 
 purpose=${1:-test}
 
-build_packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev)
-gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav)
+build_packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-{base,bad}1.0-dev)
+gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav gstreamer1.0-nice)
 lab_packages=(nginx libnginx-mod-rtmp ffmpeg fonts-dejavu-core)
 window_packages=(gstreamer1.0-x gstreamer1.0-alsa)
-test_packages=(python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+test_packages=(python3-venv python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+
+# A WebRTC stack that shares no code with GStreamer's, from PyPI: the WHEP server of the tests.
+python_packages=(aiortc==1.16.0 aiohttp==3.14.5)
 
 main() {
     case $purpose in
@@ -29,6 +32,7 @@ main() {
     fi
     pkg-config --atleast-version=1.22 gstreamer-1.0 ||
         die "GStreamer is $(pkg-config --modversion gstreamer-1.0); 1.22 or newer is needed (Debian 12, Ubuntu 23.04 or newer)."
+    [[ $purpose != test ]] || install_python_packages
 }
 
 # ---- Debian and Ubuntu -------------------------------------------------------------------------
@@ -94,13 +98,26 @@ release_nginx_service() {
     say "setup: nginx is installed, its system service is off (systemctl enable nginx turns it on)"
 }
 
+# ---- PyPI ---------------------------------------------------------------------------------------
+
+# In a folder beside what is built; nothing of the system's Python is touched.
+install_python_packages() {
+    local venv=${CARGO_TARGET_DIR:-target}/lab/venv
+    local wanted=${python_packages[*]}
+    [[ -x $venv/bin/python && $(cat "$venv/installed" 2>/dev/null) == "$wanted" ]] && return
+    say "setup: installing into $venv for a real WebRTC server: $wanted"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+    printf '%s' "$wanted" >"$venv/installed"
+}
+
 # ---- other systems -----------------------------------------------------------------------------
 
 require_programs() {
     local missing=()
-    pkg-config --exists gstreamer-1.0 gstreamer-video-1.0 gstreamer-app-1.0 2>/dev/null || missing+=("the development files of GStreamer and gst-plugins-base, and pkg-config")
+    pkg-config --exists gstreamer-1.0 gstreamer-video-1.0 gstreamer-app-1.0 gstreamer-webrtc-1.0 2>/dev/null || missing+=("the development files of GStreamer, gst-plugins-base and gst-plugins-bad, and pkg-config")
     local element
-    for element in rtmp2src flvdemux h264parse avdec_h264 x264enc; do
+    for element in rtmp2src flvdemux h264parse avdec_h264 x264enc webrtcbin nicesrc; do
         gst-inspect-1.0 "$element" >/dev/null 2>&1 || missing+=("the GStreamer element $element")
     done
     local program
@@ -117,10 +134,10 @@ require_programs() {
     printf '  - %s\n' "${missing[@]}" >&2
     case $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}" || uname -s) in
         *fedora* | *rhel*)
-            say "Fedora: dnf install gcc pkgconf gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-{base,good,bad-free,ugly} gstreamer1-plugin-libav nginx nginx-mod-rtmp ffmpeg dejavu-sans-fonts python3-gobject valgrind (some of them from RPM Fusion)"
+            say "Fedora: dnf install gcc pkgconf gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-bad-free-devel libnice-gstreamer1 gstreamer1-plugins-{base,good,bad-free,ugly} gstreamer1-plugin-libav nginx nginx-mod-rtmp ffmpeg dejavu-sans-fonts python3-gobject valgrind (some of them from RPM Fusion)"
             ;;
         *arch*)
-            say "Arch: pacman -S gcc pkgconf gstreamer gst-plugins-{base,good,bad,ugly} gst-libav nginx nginx-mod-rtmp ffmpeg ttf-dejavu python-gobject valgrind (nginx-mod-rtmp may be in the AUR)"
+            say "Arch: pacman -S gcc pkgconf gstreamer gst-plugins-{base,good,bad,ugly} gst-libav libnice nginx nginx-mod-rtmp ffmpeg ttf-dejavu python-gobject valgrind (nginx-mod-rtmp may be in the AUR)"
             ;;
         *Darwin*)
             say "macOS: brew install pkgconf gstreamer ffmpeg pygobject3, and an nginx with its RTMP module (brew tap denji/nginx; brew install nginx-full --with-rtmp-module)"

@@ -2,6 +2,9 @@
 //! What is said with a `webrtcbin`: descriptions and candidates both ways, and its streams as they
 //! come. Held by its own handlers, so it keeps nothing alive.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{
@@ -18,6 +21,8 @@ pub(super) struct Line {
     webrtc: glib::WeakRef<gst::Element>,
     element: glib::WeakRef<WebRtcPlaySrc>,
     tell: Tell,
+    /// The streams that are being sent to us.
+    sources: Arc<Mutex<BTreeSet<u32>>>,
 }
 
 impl Line {
@@ -26,6 +31,7 @@ impl Line {
             webrtc: webrtc.downgrade(),
             element: element.downgrade(),
             tell,
+            sources: Arc::default(),
         }
     }
 
@@ -128,6 +134,7 @@ impl Line {
                 _ => (),
             }
         });
+        self.listen_for_good_bye(webrtc);
         let this = self.clone();
         webrtc.connect_pad_added(move |_, pad| {
             if pad.direction() != gst::PadDirection::Src {
@@ -137,6 +144,32 @@ impl Line {
                 this.refuse(&text);
             }
         });
+    }
+
+    /// webrtcbin does not pass on that a sender has ended; the rtpbin in it knows.
+    fn listen_for_good_bye(&self, webrtc: &gst::Element) {
+        let rtpbin = webrtc
+            .downcast_ref::<gst::Bin>()
+            .and_then(|bin| bin.by_name("rtpbin"));
+        let Some(rtpbin) = rtpbin else { return };
+        let this = self.clone();
+        rtpbin.connect("on-bye-ssrc", false, move |values| {
+            let ssrc = values.get(2)?.get::<u32>().ok()?;
+            let all_gone = {
+                let mut sources = this.sources.lock().unwrap_or_else(PoisonError::into_inner);
+                sources.remove(&ssrc) && sources.is_empty()
+            };
+            if all_gone {
+                (this.tell)(News::Gone);
+            }
+            None
+        });
+    }
+
+    fn note_source(&self, caps: &gst::CapsRef) {
+        let ssrc = caps.structure(0).and_then(|s| s.get::<u32>("ssrc").ok());
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        sources.extend(ssrc);
     }
 
     /// Parsed media of a stream, into its pad.
@@ -152,6 +185,7 @@ impl Line {
         if !element.has_outlet(mline) {
             return nowhere(&bin, pad);
         }
+        self.note_source(&caps);
         let elements = media::unpack(&caps)?;
         let failed = |error: glib::BoolError| error.to_string();
         bin.add_many(&elements).map_err(failed)?;

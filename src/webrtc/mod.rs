@@ -87,3 +87,6 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         WebRtcPlaySrc::static_type(),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -288,6 +288,13 @@ impl Whep {
         asks
     }
 
+    fn finish(&mut self, text: &str) -> Vec<Ask> {
+        let mut asks: Vec<Ask> = self.good_bye().into_iter().map(|(_, ask)| ask).collect();
+        self.phase = Phase::Over;
+        asks.push(Ask::Finish(text.to_owned()));
+        asks
+    }
+
     /// The end of the session at the server, if there is one.
     fn good_bye(&mut self) -> Option<(RequestId, Ask)> {
         let session = self.session.take()?;
@@ -397,7 +404,8 @@ impl Protocol for Whep {
                     Vec::new()
                 }
             },
-            News::PeerFailed(..) if is_leaving => Vec::new(),
+            News::PeerFailed(..) | News::Gone if is_leaving => Vec::new(),
+            News::Gone => self.finish("the server has ended the stream"),
             News::PeerFailed(PeerTrouble::Connection, text) => self.no_connection(&text),
             News::PeerFailed(PeerTrouble::Description, text) => {
                 self.fail(Failure::soon(Cause::Incompatible, text))

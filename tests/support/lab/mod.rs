@@ -17,10 +17,12 @@
 mod process;
 mod publisher;
 mod server;
+mod whep;
 
 pub(crate) use process::{Process, Scratch};
 pub(crate) use publisher::{Picture, Publisher};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, free_port, poll_until};
+pub(crate) use whep::WhepServer;
 
 /// What the lab needs and this machine lacks, as one sentence; `None` when all is there.
 pub(crate) fn missing() -> Option<String> {

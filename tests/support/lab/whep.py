@@ -4,7 +4,7 @@
 
 Prints its port in the first line. Everything stays on 127.0.0.1.
 
-    whep.py [--codec h264|vp8] [--no-audio] [--ecdsa-only]
+    whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
 
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
@@ -29,7 +29,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, rtcdt
 from aiortc.mediastreams import MediaStreamTrack
 from av import AudioFrame, VideoFrame
 
-WIDTH, HEIGHT, FPS = 320, 180, 25
+WIDTH, HEIGHT, FPS = 320, 192, 25
 RATE, CHUNK = 48000, 960
 
 # aioice leaves loopback out; here there is nothing else.
@@ -86,30 +86,44 @@ class Paced(MediaStreamTrack):
 class Picture(Paced):
     kind = "video"
 
+    def __init__(self, colour):
+        super().__init__()
+        red, green, blue = (int(colour[at : at + 2], 16) for at in (0, 2, 4))
+        luma = 0.257 * red + 0.504 * green + 0.098 * blue + 16
+        first = -0.148 * red - 0.291 * green + 0.439 * blue + 128
+        second = 0.439 * red - 0.368 * green - 0.071 * blue + 128
+        self.colour = int(luma), int(first), int(second)
+
     async def recv(self):
         number = await self.due(1 / FPS)
         frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
-        at = (number * 8) % (WIDTH - 24)
-        for plane, (dark, size) in zip(frame.planes, [(80, 1), (150, 2), (110, 2)]):
-            row = bytearray([dark]) * plane.line_size
+        # One colour, and below the middle a bar that moves.
+        for plane, value, size in zip(frame.planes, self.colour, (1, 2, 2)):
+            plain = bytes([value]) * plane.line_size
+            barred = bytearray(plain)
             if size == 1:
-                row[at : at + 24] = bytes([235]) * 24
-            plane.update(bytes(row) * (HEIGHT // size))
+                at = (number * 8) % (WIDTH - 24)
+                barred[at : at + 24] = bytes([235]) * 24
+            half = HEIGHT // size // 2
+            plane.update(plain * half + bytes(barred) * half)
         frame.pts, frame.time_base = number * 90000 // FPS, fractions.Fraction(1, 90000)
         return frame
-
-
-WAVE = array.array("h", (int(8000 * math.sin(math.tau * 400 * n / RATE)) for n in range(CHUNK))).tobytes()
 
 
 class Tone(Paced):
     kind = "audio"
 
+    def __init__(self, hertz):
+        super().__init__()
+        wave = (8000 * math.sin(math.tau * hertz * n / RATE) for n in range(CHUNK * 5))
+        samples = array.array("h", map(int, wave)).tobytes()
+        # A tenth of a second, which holds whole waves of every multiple of 10 Hz.
+        self.chunks = [samples[at : at + 2 * CHUNK] for at in range(0, len(samples), 2 * CHUNK)]
+
     async def recv(self):
         number = await self.due(CHUNK / RATE)
         frame = AudioFrame("s16", "mono", CHUNK)
-        # 400 Hz: a whole number of waves in a chunk.
-        frame.planes[0].update(WAVE)
+        frame.planes[0].update(self.chunks[number % len(self.chunks)])
         frame.sample_rate = RATE
         frame.pts, frame.time_base = number * CHUNK, fractions.Fraction(1, RATE)
         return frame
@@ -140,9 +154,9 @@ async def play(request):
             codecs = RTCRtpSender.getCapabilities("video").codecs
             preferred = [c for c in codecs if c.mimeType.lower() in (mime, "video/rtx")]
             transceiver.setCodecPreferences(preferred)
-            connection.addTrack(Picture())
+            connection.addTrack(Picture(options.colour))
         elif not options.no_audio:
-            connection.addTrack(Tone())
+            connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
     return web.Response(
         status=201,
@@ -207,6 +221,8 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--codec", choices=["h264", "vp8"], default="h264")
+    parser.add_argument("--colour", default="2050a0", help="RRGGBB")
+    parser.add_argument("--tone", type=int, default=440, help="Hz, a multiple of 10")
     parser.add_argument("--no-audio", action="store_true")
     parser.add_argument("--ecdsa-only", action="store_true")
     options = parser.parse_args()

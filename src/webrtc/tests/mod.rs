@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MPL-2.0
+//! The pure files of this floor: stories of the WHEP machine, and that no text from outside harms it.
+
+mod strangers;
+mod whep;

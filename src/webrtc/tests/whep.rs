@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Stories of the WHEP machine, told step by step.
+
+use std::time::Duration;
+
+use crate::webrtc::signalling::{
+    Ask, Candidate, Cause, Description, Kind, Method, News, PeerTrouble, Protocol, Request,
+    RequestId, Response, Retry, Trouble,
+};
+use crate::webrtc::target::Target;
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE video0 audio1\r\n\
+    a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AA\r\n\
+    m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:video0\r\na=setup:actpass\r\na=recvonly\r\na=rtpmap:96 H264/90000\r\n\
+    m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=bundle-only\r\na=mid:audio1\r\na=setup:actpass\r\na=recvonly\r\na=rtpmap:111 OPUS/48000/2\r\n";
+
+fn answer() -> String {
+    let answer = OFFER
+        .replace("actpass", "active")
+        .replace("recvonly", "sendonly");
+    let answer = answer
+        .replace("m=audio 0", "m=audio 9")
+        .replace("a=bundle-only\r\n", "");
+    format!("{answer}a=candidate:1 1 UDP 1 127.0.0.1 9 typ host\r\n")
+}
+
+/// A machine, and the time that it is told.
+struct Stage {
+    machine: Box<dyn Protocol>,
+    now: Duration,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let target = Target {
+            uri: "whep://host:8889/live/whep".to_owned(),
+            token: Some("token".to_owned()),
+            ..Target::default()
+        };
+        let machine = target.protocol().expect("a good URI");
+        let now = Duration::ZERO;
+        Self { machine, now }
+    }
+
+    fn tell(&mut self, news: News) -> Vec<Ask> {
+        self.machine.tell(news, self.now)
+    }
+
+    /// To the next deadline.
+    fn wait(&mut self) -> Vec<Ask> {
+        self.now = self.machine.due().expect("a deadline");
+        self.tell(News::Wake)
+    }
+
+    fn local(&mut self, kind: Kind) -> Vec<Ask> {
+        let sdp = OFFER.to_owned();
+        self.tell(News::Local(Description { kind, sdp }))
+    }
+
+    /// The POST that has been asked for, after gathering.
+    fn posted() -> (Self, Request) {
+        let mut stage = Self::new();
+        assert_eq!(stage.tell(News::Begin), [Ask::CreateOffer]);
+        assert_eq!(stage.local(Kind::Offer), []);
+        assert_eq!(stage.tell(candidate("candidate:1")), []);
+        let asks = stage.tell(News::GatheringComplete);
+        (stage, only_request(asks))
+    }
+
+    fn reply(
+        &mut self,
+        to: &Request,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> Vec<Ask> {
+        let headers = headers
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let response = Response {
+            status,
+            headers: headers.collect(),
+            body: body.to_owned(),
+        };
+        let request = to.id;
+        self.tell(News::Response { request, response })
+    }
+}
+
+fn candidate(text: &str) -> News {
+    News::Candidate(Candidate {
+        mline: 0,
+        mid: None,
+        text: text.to_owned(),
+    })
+}
+
+fn only_request(asks: Vec<Ask>) -> Request {
+    match <[Ask; 1]>::try_from(asks) {
+        Ok([Ask::Http(request)]) => request,
+        other => panic!("not one request: {other:?}"),
+    }
+}
+
+fn failure(asks: &[Ask]) -> (Cause, Retry) {
+    match asks.last() {
+        Some(Ask::Fail(failure)) => (failure.cause, failure.retry),
+        other => panic!("not a failure: {other:?}"),
+    }
+}
+
+fn remote(sdp: &str) -> Ask {
+    Ask::SetRemote(Description {
+        kind: Kind::Answer,
+        sdp: sdp.to_owned(),
+    })
+}
+
+#[test]
+fn a_session_is_agreed_played_and_ended() {
+    let (mut stage, post) = Stage::posted();
+    assert_eq!(
+        (post.method, post.url.as_str()),
+        (Method::Post, "http://host:8889/live/whep")
+    );
+    let has = |request: &Request, name: &str, value: &str| {
+        request
+            .headers
+            .contains(&(name.to_owned(), value.to_owned()))
+    };
+    assert!(has(&post, "content-type", "application/sdp"));
+    assert!(has(&post, "authorization", "Bearer token"));
+    assert!(
+        post.body
+            .contains("a=candidate:1\r\na=end-of-candidates\r\nm=audio")
+    );
+    let asks = stage.reply(&post, 201, &[("location", "../s/1")], &answer());
+    assert_eq!(asks, [remote(&answer())]);
+    assert_eq!(stage.tell(News::Connected), []);
+    assert_eq!(stage.machine.due(), None);
+    let delete = only_request(stage.tell(News::Leave));
+    assert_eq!(
+        (delete.method, delete.url.as_str()),
+        (Method::Delete, "http://host:8889/s/1")
+    );
+    assert!(has(&delete, "authorization", "Bearer token"));
+    assert_eq!(stage.reply(&delete, 200, &[], ""), [Ask::Bye]);
+}
+
+#[test]
+fn servers_that_answer_200_or_202_are_played_too() {
+    for status in [200, 202] {
+        let (mut stage, post) = Stage::posted();
+        assert_eq!(
+            stage.reply(&post, status, &[], &answer()),
+            [remote(&answer())]
+        );
+        assert_eq!(
+            stage.tell(News::Leave),
+            [Ask::Bye],
+            "there is nothing to end"
+        );
+    }
+}
+
+#[test]
+fn slow_gathering_is_not_waited_for_and_late_candidates_follow() {
+    let mut stage = Stage::new();
+    stage.tell(News::Begin);
+    stage.local(Kind::Offer);
+    let post = only_request(stage.wait());
+    assert_eq!(stage.now, Duration::from_millis(500));
+    assert!(!post.body.contains("end-of-candidates"));
+    assert_eq!(stage.tell(candidate("candidate:1")), []);
+    let headers = [("location", "/s"), ("etag", "\"v1\"")];
+    let asks = stage.reply(&post, 201, &headers, &answer());
+    let [_, Ask::Http(patch)] = asks.as_slice() else {
+        panic!("no candidate follows: {asks:?}");
+    };
+    assert_eq!(patch.method, Method::Patch);
+    assert!(
+        patch
+            .headers
+            .contains(&("if-match".to_owned(), "\"v1\"".to_owned()))
+    );
+    assert_eq!(
+        patch.body,
+        "a=group:BUNDLE video0 audio1\r\na=ice-ufrag:u\r\na=ice-pwd:p\r\n\
+         m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:video0\r\na=candidate:1\r\n"
+    );
+    // One after the other.
+    assert_eq!(stage.tell(candidate("candidate:2")), []);
+    let next = only_request(stage.reply(&patch.clone(), 204, &[], ""));
+    assert!(next.body.contains("candidate:2") && !next.body.contains("candidate:1\r"));
+    // A server that wants no more gets no more, and the stream plays on.
+    assert_eq!(stage.reply(&next, 405, &[], ""), []);
+    assert_eq!(stage.tell(News::GatheringComplete), []);
+}
+
+#[test]
+fn a_counter_offer_is_answered_where_the_server_says() {
+    let (mut stage, post) = Stage::posted();
+    let offer = answer().replace("active", "actpass");
+    let asks = stage.reply(&post, 406, &[("location", "/s/2")], &offer);
+    let kind = Kind::Offer;
+    assert_eq!(asks, [Ask::SetRemote(Description { kind, sdp: offer })]);
+    assert_eq!(stage.local(Kind::Answer), []);
+    let patch = only_request(stage.tell(News::GatheringComplete));
+    assert_eq!(
+        (patch.method, patch.url.as_str()),
+        (Method::Patch, "http://host:8889/s/2")
+    );
+    assert_eq!(stage.reply(&patch, 204, &[], ""), []);
+    assert_eq!(only_request(stage.tell(News::Leave)).method, Method::Delete);
+}
+
+#[test]
+fn ice_servers_of_the_server_are_tried_when_there_is_no_path_without_them() {
+    let (mut stage, post) = Stage::posted();
+    let link = "<turn:t:3478>; rel=\"ice-server\"; username=\"u\"; credential=\"c\"";
+    let headers = [("location", "/s/1"), ("link", link)];
+    stage.reply(&post, 201, &headers, &answer());
+    let asks = stage.wait();
+    assert_eq!(stage.now, Duration::from_secs(2));
+    let [
+        Ask::Http(delete),
+        Ask::IceServers(servers),
+        Ask::CreateOffer,
+    ] = asks.as_slice()
+    else {
+        panic!("no second offer: {asks:?}");
+    };
+    assert_eq!((delete.method, servers.len()), (Method::Delete, 1));
+    stage.local(Kind::Offer);
+    let post = only_request(stage.tell(News::GatheringComplete));
+    stage.reply(&post, 201, &headers, &answer());
+    let failed = stage.tell(News::PeerFailed(
+        PeerTrouble::Connection,
+        "no path".to_owned(),
+    ));
+    assert_eq!(
+        failure(&failed),
+        (Cause::NoConnection, Retry::Soon),
+        "twice is enough"
+    );
+}
+
+#[test]
+fn a_connection_makes_the_servers_ice_servers_needless() {
+    let (mut stage, post) = Stage::posted();
+    let headers = [("link", "<stun:s>; rel=ice-server")];
+    stage.reply(&post, 201, &headers, &answer());
+    stage.tell(News::Connected);
+    assert_eq!(stage.machine.due(), None);
+    let failed = stage.tell(News::PeerFailed(PeerTrouble::Connection, "lost".to_owned()));
+    assert_eq!(failure(&failed), (Cause::NoConnection, Retry::Soon));
+}
+
+#[test]
+fn no_path_in_time_is_a_failure() {
+    let (mut stage, post) = Stage::posted();
+    stage.reply(&post, 201, &[("location", "/s/1")], &answer());
+    let asks = stage.wait();
+    assert_eq!(stage.now, Duration::from_secs(15));
+    assert!(matches!(asks.first(), Some(Ask::Http(r)) if r.method == Method::Delete));
+    assert_eq!(failure(&asks), (Cause::NoConnection, Retry::Soon));
+}
+
+#[test]
+fn leaving_waits_for_the_answer_that_says_what_to_end() {
+    let (mut stage, post) = Stage::posted();
+    assert_eq!(stage.tell(News::Leave), []);
+    let delete = only_request(stage.reply(&post, 201, &[("location", "/s")], &answer()));
+    assert_eq!(delete.method, Method::Delete);
+    assert_eq!(stage.wait(), [Ask::Bye], "it does not wait for ever");
+}
+
+#[test]
+fn leaving_before_anything_was_asked_is_the_end() {
+    let mut stage = Stage::new();
+    stage.tell(News::Begin);
+    assert_eq!(stage.tell(News::Leave), [Ask::Bye]);
+    assert_eq!(stage.local(Kind::Offer), [], "nothing more is asked");
+}
+
+#[test]
+fn a_sender_that_says_goodbye_ends_the_stream() {
+    let (mut stage, post) = Stage::posted();
+    stage.reply(&post, 201, &[("location", "/s")], &answer());
+    let asks = stage.tell(News::Gone);
+    assert!(
+        matches!(asks.as_slice(), [Ask::Http(_), Ask::Finish(_)]),
+        "{asks:?}"
+    );
+}
+
+#[test]
+fn secure_connections_are_never_left_for_open_ones() {
+    let target = Target {
+        uri: "wheps://host/x".to_owned(),
+        token: Some("token".to_owned()),
+        ..Target::default()
+    };
+    let mut stage = Stage {
+        machine: target.protocol().expect("a good URI"),
+        now: Duration::ZERO,
+    };
+    stage.tell(News::Begin);
+    stage.local(Kind::Offer);
+    let post = only_request(stage.tell(News::GatheringComplete));
+    assert_eq!(post.url, "https://host/x");
+    let asks = stage.reply(&post, 307, &[("location", "http://host/x")], "");
+    assert_eq!(failure(&asks), (Cause::BadAnswer, Retry::Soon));
+}
+
+#[test]
+fn no_answer_at_all_is_told_as_it_is() {
+    for (trouble, cause) in [
+        (Trouble::Timeout, Cause::Timeout),
+        (
+            Trouble::Unreachable("refused".to_owned()),
+            Cause::Unreachable,
+        ),
+        (Trouble::Tls("expired".to_owned()), Cause::Tls),
+        (Trouble::Garbage("x".to_owned()), Cause::BadAnswer),
+    ] {
+        let (mut stage, post) = Stage::posted();
+        let request = post.id;
+        let late = RequestId(99);
+        let other = trouble.clone();
+        assert_eq!(
+            stage.tell(News::NoResponse {
+                request: late,
+                trouble: other
+            }),
+            []
+        );
+        let asks = stage.tell(News::NoResponse { request, trouble });
+        assert_eq!(failure(&asks), (cause, Retry::Soon));
+    }
+}

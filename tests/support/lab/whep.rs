@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MPL-2.0
+//! A WHEP server of our own: aiortc, a WebRTC stack that shares no code with GStreamer's, on loopback.
+//!
+//! Owns the process. What it can do is told in `whep.py`, which it runs.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use super::process::{Process, Scratch};
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server that accepts connections. Dropping it kills it.
+pub(crate) struct WhepServer {
+    process: Process,
+    folder: Scratch,
+    options: Vec<String>,
+    port: u16,
+}
+
+impl WhepServer {
+    /// H.264 and Opus.
+    pub(crate) fn start() -> io::Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// A picture of this colour (`0xRRGGBB`) and a tone.
+    pub(crate) fn start_as(colour: u32, tone: u32) -> io::Result<Self> {
+        let (colour, tone) = (format!("{colour:06x}"), tone.to_string());
+        Self::start_with(&["--colour", &colour, "--tone", &tone])
+    }
+
+    /// Options of `whep.py`.
+    pub(crate) fn start_with(options: &[&str]) -> io::Result<Self> {
+        let folder = Scratch::new()?;
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let (process, port) = launch(&folder, &options, 0)?;
+        Ok(Self {
+            process,
+            folder,
+            options,
+            port,
+        })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("whep://127.0.0.1:{}/whep/stream", self.port)
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill9(&mut self) {
+        self.process.kill9();
+    }
+
+    pub(crate) fn freeze(&mut self) -> io::Result<()> {
+        self.process.freeze()
+    }
+
+    pub(crate) fn thaw(&mut self) -> io::Result<()> {
+        self.process.thaw()
+    }
+
+    /// Starts it again on the same port, without any fault.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        self.process.kill9();
+        (self.process, self.port) = launch(&self.folder, &self.options, self.port)?;
+        Ok(())
+    }
+
+    /// Asks for a fault: `stall`, `mute`, `resume`, `close`, `status?code=503`.
+    pub(crate) fn control(&self, what: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(stream, "GET /ctl/{what} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        match answer.split_once("\r\n\r\n") {
+            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+            _ => Err(io::Error::other(format!("{what}: {answer}"))),
+        }
+    }
+
+    /// How many sessions the server has.
+    pub(crate) fn sessions(&self) -> io::Result<usize> {
+        self.control("count")?.parse().map_err(io::Error::other)
+    }
+}
+
+/// Python with aiortc, as `make setup` installs it beside what is built.
+pub(crate) fn python() -> io::Result<PathBuf> {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
+    let python = target.join("lab/venv/bin/python");
+    match python.is_file() {
+        true => Ok(python),
+        false => Err(io::Error::other(
+            "aiortc is not installed; `make setup` installs it",
+        )),
+    }
+}
+
+fn launch(folder: &Scratch, options: &[String], port: u16) -> io::Result<(Process, u16)> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
+    let mut arguments = vec![script.to_owned(), "--port".to_owned(), port.to_string()];
+    arguments.extend_from_slice(options);
+    let log = folder.path().join("whep.log");
+    let python = python()?.display().to_string();
+    let mut process = Process::spawn(&python, &arguments, &log)?;
+    let (sender, receiver) = sync_channel(1);
+    if let Some(stdout) = process.take_stdout() {
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(stdout).read_line(&mut line);
+            let _ = sender.send(line.trim().parse::<u16>().ok());
+        });
+    }
+    match receiver.recv_timeout(START_DEADLINE) {
+        Ok(Some(port)) => Ok((process, port)),
+        _ => Err(process.failure("the WHEP server did not start")),
+    }
+}
