@@ -129,9 +129,11 @@ fn answer(offer: &str) -> String {
             "a=setup:actpass" => "a=setup:passive",
             "a=recvonly" => "a=sendonly",
             line if line.starts_with("a=candidate") || line.starts_with("a=end-of") => continue,
-            line if line.starts_with("a=ice-options") => continue,
+            line if line.starts_with("a=ice-options") || line == "a=bundle-only" => continue,
             line => line,
         };
+        // Of a bundled section the offer gives no port; an answer without one refuses it.
+        let line = line.replace("m=audio 0 ", "m=audio 9 ");
         answer.push_str(&format!("{line}\r\n"));
         if line.starts_with("a=mid:") {
             answer.push_str("a=candidate:1 1 UDP 2130706431 127.0.0.1 9 typ host\r\n");

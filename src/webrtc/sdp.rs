@@ -4,14 +4,15 @@
 //! webrtcbin accepts answers that can never work and then says nothing for ever. Here it is said at
 //! once. Reads as much as it needs and trusts nothing; is no parser of SDP.
 
-use super::signalling::{Candidate, Cause};
+use super::signalling::{Candidate, Cause, Kind};
 
 /// One m-section, as far as it matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Section {
     pub(crate) media: String,
-    /// Port 0 refuses the section, unless it only says that it is bundled.
+    /// Port 0 refuses the section, unless an offer says that it is bundled.
     pub(crate) refused: bool,
+    pub(crate) bundle_only: bool,
     pub(crate) mid: Option<String>,
     /// Whether its side sends.
     pub(crate) sends: bool,
@@ -34,7 +35,7 @@ pub(crate) type Flaw = (Cause, String);
 
 impl Outline {
     /// `None` for what is no session description.
-    pub(crate) fn of(sdp: &str) -> Option<Self> {
+    pub(crate) fn of(kind: Kind, sdp: &str) -> Option<Self> {
         if !sdp.trim_start().starts_with("v=0") {
             return None;
         }
@@ -49,6 +50,10 @@ impl Outline {
             } else if let Some(attribute) = line.strip_prefix("a=") {
                 sections.last_mut().unwrap_or(&mut common).note(attribute);
             }
+        }
+        for section in &mut sections {
+            // Only an offer may have no port of its own and mean it.
+            section.refused &= kind == Kind::Answer || !section.bundle_only;
         }
         Some(Self { sections })
     }
@@ -81,7 +86,7 @@ impl Section {
             "fingerprint" => self.has_fingerprint = true,
             "ice-ufrag" => self.has_ufrag = true,
             "candidate" => self.candidates = self.candidates.saturating_add(1),
-            "bundle-only" => self.refused = false,
+            "bundle-only" => self.bundle_only = true,
             "rtpmap" => {
                 let (payload, format) = value.split_once(' ').unwrap_or((value, ""));
                 let codec = format.split('/').next().unwrap_or_default();
@@ -111,8 +116,9 @@ pub(crate) fn check_answer(offer: &str, answer: &str) -> Result<Outline, Flaw> {
     if answer.trim().is_empty() {
         return Err(bad("is empty"));
     }
-    let outline = Outline::of(answer).ok_or_else(|| bad("is no session description (SDP)"))?;
-    let offered = Outline::of(offer).unwrap_or_default().sections;
+    let outline =
+        Outline::of(Kind::Answer, answer).ok_or_else(|| bad("is no session description (SDP)"))?;
+    let offered = Outline::of(Kind::Offer, offer).unwrap_or_default().sections;
     let answered = &outline.sections;
     if offered.len() != answered.len() {
         return Err(bad("has not as many m-sections as the offer"));
@@ -157,7 +163,7 @@ pub(crate) fn check_answer(offer: &str, answer: &str) -> Result<Outline, Flaw> {
 
 /// Whether a server's offer can come to something. Its candidates may follow.
 pub(crate) fn check_offer(offer: &str) -> Result<Outline, Flaw> {
-    let outline = Outline::of(offer).ok_or_else(|| {
+    let outline = Outline::of(Kind::Offer, offer).ok_or_else(|| {
         let text = "the server's offer is no session description (SDP)".to_owned();
         (Cause::BadAnswer, text)
     })?;
@@ -225,7 +231,7 @@ pub(crate) fn fragment(sdp: &str, candidates: &[Candidate], complete: bool) -> S
         }
     }
     let heads: Vec<&str> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
-    let outline = Outline::of(sdp).unwrap_or_default();
+    let outline = Outline::of(Kind::Offer, sdp).unwrap_or_default();
     for (number, (section, head)) in outline.sections.iter().zip(heads).enumerate() {
         let mut own = candidates
             .iter()

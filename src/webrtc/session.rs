@@ -272,9 +272,10 @@ impl Session {
         if is_offer && !is_fresh && self.new_peer().is_none() {
             return;
         }
-        if let (Some(outline), Some(element)) =
-            (Outline::of(&description.sdp), self.element.upgrade())
-        {
+        if let (Some(outline), Some(element)) = (
+            Outline::of(description.kind, &description.sdp),
+            self.element.upgrade(),
+        ) {
             element.expose(&outline);
         }
         if let Some(peer) = &mut self.peer {

@@ -154,7 +154,9 @@ impl Whep {
             200..=299 if ours == Some(Kind::Answer) => self.play(now),
             200..=299 => self.agreed(response, now),
             301 | 302 | 307 | 308 => self.redirected(response),
-            406 if ours == Some(Kind::Offer) && sdp::Outline::of(&response.body).is_some() => {
+            406 if ours == Some(Kind::Offer)
+                && sdp::Outline::of(Kind::Offer, &response.body).is_some() =>
+            {
                 self.countered(response)
             }
             _ => {
