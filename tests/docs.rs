@@ -15,13 +15,18 @@ use gst::prelude::*;
 use gstfailover::policy::{Cause, HealthKind};
 
 const DOCUMENTS: [&str; 3] = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
-const ELEMENT_DOCS: [&str; 2] = ["src/failoversrc/mod.rs", "src/switch/mod.rs"];
+const ELEMENT_DOCS: [&str; 3] = [
+    "src/failoversrc/mod.rs",
+    "src/switch/mod.rs",
+    "src/webrtc/mod.rs",
+];
 
 #[test]
 fn every_pipeline_can_be_pasted() {
     start();
     let mut complaints = vec![];
-    for (document, at_least) in [("README.md", 6), (ELEMENT_DOCS[0], 2), (ELEMENT_DOCS[1], 1)] {
+    let element_docs = ELEMENT_DOCS.into_iter().zip([2, 1, 1]);
+    for (document, at_least) in element_docs.chain([("README.md", 6)]) {
         let commands = commands(&text_of(document));
         assert!(
             commands.len() >= at_least,
@@ -50,6 +55,10 @@ fn property_tables_agree_with_the_code() {
         ),
         ("Properties of failoverswitch", switch.upcast()),
         ("Properties of its sink pads", pad.upcast()),
+        (
+            "Properties of webrtcplaysrc",
+            make("webrtcplaysrc").upcast(),
+        ),
     ];
     for (heading, object) in objects {
         let rows = table(heading);

@@ -31,7 +31,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 7] = [
+const PURE: [&str; 14] = [
     "policy/",
     "switch/timeline.rs",
     "switch/standby.rs",
@@ -39,6 +39,13 @@ const PURE: [&str; 7] = [
     "switch/cut.rs",
     "failoversrc/input.rs",
     "failoversrc/slate/place.rs",
+    "webrtc/signalling.rs",
+    "webrtc/target.rs",
+    "webrtc/whep.rs",
+    "webrtc/whep_server.rs",
+    "webrtc/sdp.rs",
+    "webrtc/link.rs",
+    "webrtc/turn.rs",
 ];
 
 /// What no pure file says: the framework, time, threads, chance, and maps without an order.

@@ -185,7 +185,7 @@ impl WebRtcPlaySrc {
                 own_addresses: target.own_addresses(),
             },
             verify_tls: settings.tls_validation,
-            alive: self.stopping.clone(),
+            _alive: self.stopping.clone(),
         };
         lock(&self.inside).open = true;
         let Some(session) = session::start(&self.obj(), plan) else {

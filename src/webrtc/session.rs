@@ -60,7 +60,7 @@ pub(super) struct Plan {
     pub(super) setup: Setup,
     pub(super) verify_tls: bool,
     /// Held as long as the session lives.
-    pub(super) alive: Arc<()>,
+    pub(super) _alive: Arc<()>,
 }
 
 struct Session {

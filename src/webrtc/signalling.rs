@@ -27,6 +27,7 @@ pub(crate) trait Protocol: Send {
 }
 
 /// What a protocol is told.
+#[allow(dead_code)] // Some of it is for protocols that need a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {
     Begin,
@@ -65,6 +66,7 @@ pub(crate) enum News {
 }
 
 /// What a protocol asks for.
+#[allow(dead_code)] // Some of it is for protocols that need a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// Exactly one [`News::Response`] or [`News::NoResponse`] follows. Redirects are not followed.
@@ -117,6 +119,7 @@ pub(crate) struct Response {
     pub(crate) body: String,
 }
 
+#[allow(dead_code)]
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Opening {
     /// ws:// or wss://.
@@ -246,6 +249,7 @@ impl Failure {
         Self::new(cause, text, Retry::Soon)
     }
 
+    #[allow(dead_code)]
     pub(crate) fn never(cause: Cause, text: impl Into<String>) -> Self {
         Self::new(cause, text, Retry::Never)
     }

@@ -9,7 +9,7 @@ use std::sync::Once;
 use gst::glib;
 use gst::prelude::*;
 
-pub(crate) const ELEMENTS: [&str; 2] = ["failoversrc", "failoverswitch"];
+pub(crate) const ELEMENTS: [&str; 3] = ["failoversrc", "failoverswitch", "webrtcplaysrc"];
 
 pub(crate) fn own(all: &[glib::ParamSpec], owner: glib::Type) -> Vec<&glib::ParamSpec> {
     let mut own: Vec<_> = all.iter().filter(|p| p.owner_type() == owner).collect();

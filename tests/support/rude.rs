@@ -21,7 +21,7 @@ pub(crate) enum Manner {
     /// No answer, and the connection is closed.
     Close,
     /// What depends on the request.
-    Do(fn(&Asked) -> Manner),
+    Do(fn(&Asked) -> Self),
 }
 
 /// A request that came.

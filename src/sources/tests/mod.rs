@@ -53,7 +53,7 @@ fn what_can_never_work_is_told_before_anything_runs() {
         ("not a uri", "(not a URI) cannot be used: write it as"),
         ("", "(not a URI) cannot be used"),
         ("foo://x", "no installed GStreamer element plays foo://"),
-        ("whep://h/x?token=t0ken", "whep:// needs the WebRTC source"),
+        ("whep:x?token=t0ken", "whep:x cannot be used"),
         ("amss://h/app/stream", "amss:// needs the WebRTC source"),
         ("rtmp://h", "rtmp://h cannot be used"),
         ("rtmp:///live/secret", "rtmp:///live/*** cannot be used"),
