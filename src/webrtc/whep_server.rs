@@ -39,8 +39,12 @@ impl Server {
             "whep" => "http",
             _ => "https",
         };
-        if !rest.starts_with("//") {
+        let Some(authority) = rest.strip_prefix("//") else {
             return Err("write it as whep://host:port/path".to_owned());
+        };
+        // The parser would take the first word of the path for the host.
+        if authority.starts_with(['/', '\\']) {
+            return Err("it has no host".to_owned());
         }
         let url = Url::parse(&format!("{http}:{rest}")).map_err(|error| error.to_string())?;
         if url.host_str().is_none_or(str::is_empty) {
