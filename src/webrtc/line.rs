@@ -88,20 +88,11 @@ impl Line {
         let this = self.clone();
         let promise = gst::Promise::with_change_func(move |reply| match outcome(reply) {
             Err(why) => this.refuse(&format!("the server's description is refused: {why}")),
-            Ok(_) if is_offer => this.answer(),
+            Ok(_) if is_offer => this.describe(Kind::Answer),
             Ok(_) => (),
         });
         if let Some(webrtc) = self.webrtc.upgrade() {
             webrtc.emit_by_name::<()>("set-remote-description", &[&remote, &promise]);
-        }
-    }
-
-    fn answer(&self) {
-        if let Some(webrtc) = self.webrtc.upgrade() {
-            for transceiver in transceivers(&webrtc) {
-                repair(&transceiver);
-            }
-            self.describe(Kind::Answer);
         }
     }
 
@@ -135,6 +126,11 @@ impl Line {
             }
         });
         self.listen_for_good_bye(webrtc);
+        // Those of an offer that is answered come by themselves.
+        webrtc.connect("on-new-transceiver", false, |values| {
+            repair(&values.get(1)?.get::<WebRTCRTPTransceiver>().ok()?);
+            None
+        });
         let this = self.clone();
         webrtc.connect_pad_added(move |_, pad| {
             if pad.direction() != gst::PadDirection::Src {
@@ -233,11 +229,6 @@ fn no_path() -> News {
 pub(super) fn repair(transceiver: &WebRTCRTPTransceiver) {
     transceiver.set_property("do-nack", true);
     transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
-}
-
-fn transceivers(webrtc: &gst::Element) -> Vec<WebRTCRTPTransceiver> {
-    let all = webrtc.emit_by_name::<glib::ValueArray>("get-transceivers", &[]);
-    all.iter().filter_map(|value| value.get().ok()).collect()
 }
 
 /// What webrtcbin replies; its errors are hidden in a field of the reply.

@@ -98,10 +98,13 @@ impl Peer {
         for kind in [Kind::Video, Kind::Audio] {
             if let Some(caps) = media::offered(kind) {
                 let direction = WebRTCRTPTransceiverDirection::Recvonly;
-                let transceiver = self
-                    .webrtc
-                    .emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&direction, &caps]);
-                repair(&transceiver);
+                let transceiver = self.webrtc.emit_by_name::<Option<WebRTCRTPTransceiver>>(
+                    "add-transceiver",
+                    &[&direction, &caps],
+                );
+                if let Some(transceiver) = transceiver {
+                    repair(&transceiver);
+                }
             }
         }
         self.line.describe(signalling::Kind::Offer);
