@@ -3,34 +3,27 @@
 //! even while a source hangs. GStreamer's leaks tracer is set up before anything else in a process,
 //! so each story is told by a child of the test: this binary again, with one of its ignored tests.
 
-use std::collections::BTreeMap;
-use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
 mod support {
+    pub(crate) mod leaks;
     pub(crate) mod stuck;
 }
+use support::leaks::{in_a_child, without_a_leak};
 use support::stuck::{At, Stuck};
 
 const ROUNDS: usize = 50;
-/// Caches and pools of GStreamer fill up in the first rounds.
-const WARM_UP: usize = 3;
-/// Idle threads that GLib keeps for the next who asks.
-const POOLED_THREADS: usize = 8;
 /// rtmp2src 1.22 loses itself, its pad and its task in one of a few thousand stops while connecting,
 /// in any pipeline. A leak of ours would leave more than that in so many rounds.
-const LOST_BY_RTMP2SRC: [&str; 3] = ["GstRtmp2Src", "GstPad", "GstTask"];
-const MOST_LOST: i64 = 2;
+const LOST_BY_RTMP2SRC: [(&str, i64); 3] = [("GstRtmp2Src", 2), ("GstPad", 2), ("GstTask", 2)];
 /// The most that going to NULL may take.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// For what has no limit of its own: far beyond what a slow machine needs.
 const PATIENCE: Duration = Duration::from_secs(20);
-const STORY: Duration = Duration::from_secs(300);
 
 const PICTURES: &str = "videotestsrc is-live=true \
     ! video/x-raw,width=32,height=32,framerate=100/1 ! identity";
@@ -47,7 +40,7 @@ macro_rules! stories {
             $(#[test]
             #[ignore = "run by the test of the same name, in a process of its own"]
             fn $name() {
-                without_a_leak($story);
+                without_a_leak(ROUNDS, &LOST_BY_RTMP2SRC, $story);
             })*
         }
     };
@@ -181,78 +174,6 @@ fn hang(at: At) {
     gate.open();
 }
 
-/// Runs a story again and again, and counts what is alive after it.
-fn without_a_leak(round: impl Fn()) {
-    gst::init().expect("GStreamer");
-    gstfailover::plugin_register_static().expect("the plugin");
-    // One allocator serves every memory that is made of a slice, from the first one to the end.
-    drop(gst::Memory::from_slice([0u8]));
-    (0..WARM_UP).for_each(|_| round());
-    let threads = threads() + POOLED_THREADS;
-    let mut objects = Objects::track();
-    (0..ROUNDS).for_each(|_| round());
-    // What was told to stop may still be about it, in a thread of its own.
-    let limit = Instant::now() + PATIENCE;
-    loop {
-        let (left, running) = (objects.more(), self::threads());
-        if left.is_empty() && running <= threads {
-            return;
-        }
-        assert!(
-            Instant::now() < limit,
-            "left behind: {left:#?}; {running} threads, at most {threads} were expected"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// The objects that the leaks tracer has seen come, less those that it has seen go, by type.
-struct Objects {
-    tracer: gst::Tracer,
-    balance: BTreeMap<String, i64>,
-}
-
-impl Objects {
-    fn track() -> Self {
-        let tracer = gst::active_tracers()
-            .into_iter()
-            .find(|tracer| tracer.type_().name() == "GstLeaksTracer")
-            .expect("GST_TRACERS=leaks");
-        tracer.emit_by_name::<()>("activity-start-tracking", &[]);
-        Self {
-            tracer,
-            balance: BTreeMap::new(),
-        }
-    }
-
-    /// How many more there are of each type.
-    fn more(&mut self) -> BTreeMap<&str, i64> {
-        let news: gst::Structure = self.tracer.emit_by_name("activity-get-checkpoint", &[]);
-        for (list, by) in [("objects-created-list", 1), ("objects-removed-list", -1)] {
-            let list: gst::List = news.get(list).expect("a list");
-            for entry in list.iter() {
-                let entry: gst::Structure = entry.get().expect("an entry");
-                let name: String = entry.get("type-name").expect("a name");
-                *self.balance.entry(name).or_default() += by;
-            }
-        }
-        let most = |name: &String| match LOST_BY_RTMP2SRC.contains(&name.as_str()) {
-            true => MOST_LOST,
-            false => 0,
-        };
-        let more = self
-            .balance
-            .iter()
-            .filter(|(name, count)| **count > most(name));
-        more.map(|(name, count)| (name.as_str(), *count)).collect()
-    }
-}
-
-/// Of this process; where that cannot be told, none.
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
-}
-
 /// A port that nobody listens on.
 fn unused_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -267,33 +188,4 @@ fn uri_of(listener: &TcpListener) -> String {
 fn accepted(listener: &TcpListener) -> TcpStream {
     let (peer, _) = listener.accept().expect("somebody who connects");
     peer
-}
-
-/// Has a story told in a process of its own, with the leaks tracer in it.
-fn in_a_child(story: &str) {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--exact", story, "--ignored", "--nocapture"])
-        .env("GST_TRACERS", "leaks")
-        .env("RUST_BACKTRACE", "0")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a child");
-    let stderr = child.stderr.take().expect("its words");
-    let words = std::thread::spawn(move || io::read_to_string(stderr).unwrap_or_default());
-    let limit = Instant::now() + STORY;
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("a child") {
-            break Some(status);
-        }
-        if Instant::now() > limit {
-            child.kill().expect("an end");
-            child.wait().expect("an end");
-            break None;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let words = words.join().unwrap_or_default();
-    assert!(status.is_some(), "it hung:\n{words}");
-    assert!(status.is_some_and(|status| status.success()), "{words}");
 }

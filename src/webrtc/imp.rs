@@ -98,7 +98,7 @@ impl super::WebRtcPlaySrc {
         is_open
     }
 
-    /// Takes it out, and lets it stop in a thread of its own: it may hang there, and nobody waits.
+    /// Takes it out; it is not in NULL yet.
     pub(super) fn let_go(&self, peer: &gst::Bin) {
         let imp = self.imp();
         {
@@ -110,15 +110,6 @@ impl super::WebRtcPlaySrc {
         if peer.parent().as_ref() == Some(self.upcast_ref()) {
             self.cut_off();
             let _ = self.remove(peer);
-        }
-        let (bin, stopping) = (peer.clone(), imp.stopping.clone());
-        let stop = move || {
-            let _ = bin.set_state(gst::State::Null);
-            drop(stopping);
-        };
-        let thread = std::thread::Builder::new().name("webrtcplay:stop".to_owned());
-        if let Err(error) = thread.spawn(stop) {
-            gst::error!(CAT, obj = self, "no thread to stop in: {error}");
         }
     }
 }
@@ -185,7 +176,7 @@ impl WebRtcPlaySrc {
                 own_addresses: target.own_addresses(),
             },
             verify_tls: settings.tls_validation,
-            _alive: self.stopping.clone(),
+            alive: self.stopping.clone(),
         };
         lock(&self.inside).open = true;
         let Some(session) = session::start(&self.obj(), plan) else {
@@ -219,8 +210,10 @@ impl WebRtcPlaySrc {
 
     fn stats(&self) -> gst::Structure {
         let stopping = Arc::strong_count(&self.stopping).saturating_sub(1);
+        // The session that is on, and the peer connection that is in.
         let is_on = usize::from(lock(&self.session).is_some());
-        let stopping = stopping.saturating_sub(is_on);
+        let is_in = usize::from(lock(&self.inside).peer.is_some());
+        let stopping = stopping.saturating_sub(is_on + is_in);
         gst::Structure::builder("application/x-webrtcplaysrc-stats")
             .field("num-sessions", self.sessions.load(Relaxed))
             .field("num-stopping", u64::try_from(stopping).unwrap_or(u64::MAX))

@@ -39,6 +39,8 @@ pub(super) struct Peer {
     /// Candidates for a description that is not there yet.
     early: Vec<Candidate>,
     has_remote: bool,
+    /// Held until it has stopped.
+    alive: Arc<()>,
 }
 
 /// More of them before the description are no session's.
@@ -51,6 +53,7 @@ impl Peer {
         setup: &Setup,
         ice: &[IceServer],
         tell: Tell,
+        alive: Arc<()>,
     ) -> Result<Self, String> {
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property("bundle-policy", WebRTCBundlePolicy::MaxBundle)
@@ -65,6 +68,7 @@ impl Peer {
             offered: false,
             early: Vec::new(),
             has_remote: false,
+            alive,
         };
         peer.use_ice_servers(setup, ice);
         peer.use_addresses(&setup.own_addresses);
@@ -162,9 +166,23 @@ impl Peer {
 }
 
 impl Drop for Peer {
+    /// It stops in a thread of its own: it may hang there, and nobody waits.
     fn drop(&mut self) {
         if let Some(element) = self.element.upgrade() {
             element.let_go(&self.bin);
+        }
+        let (bin, alive) = (self.bin.clone(), self.alive.clone());
+        let stop = move || {
+            let _ = bin.set_state(gst::State::Null);
+            // A stream that came while it was going down brought elements that follow nobody.
+            for late in bin.children() {
+                let _ = late.set_state(gst::State::Null);
+            }
+            drop((bin, alive));
+        };
+        let thread = std::thread::Builder::new().name("webrtcplay:stop".to_owned());
+        if let Err(error) = thread.spawn(stop) {
+            gst::error!(CAT, obj = self.webrtc, "no thread to stop in: {error}");
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) struct Plan {
     pub(super) setup: Setup,
     pub(super) verify_tls: bool,
     /// Held as long as the session lives.
-    pub(super) _alive: Arc<()>,
+    pub(super) alive: Arc<()>,
 }
 
 struct Session {
@@ -256,7 +256,8 @@ impl Session {
         let tell = Arc::new(move |news| {
             let _ = orders.send(Order::Peer(number, news));
         });
-        match Peer::new(&element, &self.plan.setup, &self.ice, tell) {
+        let alive = self.plan.alive.clone();
+        match Peer::new(&element, &self.plan.setup, &self.ice, tell, alive) {
             Ok(peer) => Some(self.peer.insert(peer)),
             Err(text) => {
                 self.carry_out(Ask::Fail(Failure::soon(Cause::Settings, text)));

@@ -12,6 +12,7 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/close        every connection is closed, cleanly
     /ctl/delay?s=4    answers come so much later
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
+    /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
 """
 
@@ -52,11 +53,23 @@ def let_rsa_in():
     rtcdtlstransport.RTCCertificate._create_ssl_context = patched
 
 
+def count_requests_for_key_frames():
+    plain = RTCRtpSender._send_keyframe
+
+    def counted(self):
+        FAULTS.asked += 1
+        return plain(self)
+
+    RTCRtpSender._send_keyframe = counted
+
+
 class Faults:
     stalled = False
     muted = False
     delay = 0.0
     refusals = []
+    # Key frames that players have asked for.
+    asked = 0
 
 
 FAULTS = Faults()
@@ -195,6 +208,8 @@ async def control(request):
     elif what == "status":
         refusal = (int(query["code"]), query.get("after"))
         FAULTS.refusals = [refusal] * int(query.get("n", 1))
+    elif what == "asked":
+        return web.Response(text=str(FAULTS.asked))
     elif what == "count":
         return web.Response(text=str(len(SESSIONS)))
     else:
@@ -228,6 +243,7 @@ def main():
     options = parser.parse_args()
     if not options.ecdsa_only:
         let_rsa_in()
+    count_requests_for_key_frames()
     try:
         asyncio.run(serve(options))
     except KeyboardInterrupt:

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: MPL-2.0
+//! `webrtcplaysrc` alone, with a WHEP server that shares no code with GStreamer: what comes out of it,
+//! what it asks for, and that it ends well.
+
+#[path = "support/lab/mod.rs"]
+mod lab;
+
+mod support {
+    pub(crate) mod stuck;
+}
+
+use std::io;
+use std::sync::Once;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use lab::{WhepServer, poll_until};
+use support::stuck::{At, Stuck};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn init() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        gst::init().expect("GStreamer");
+        gstfailover::plugin_register_static().expect("the plugin");
+    });
+}
+
+/// A buffer on a pad, and the running time at which it came.
+struct Came {
+    pad: String,
+    caps: gst::Caps,
+    pts: gst::ClockTime,
+    at: gst::ClockTime,
+    is_key: bool,
+}
+
+struct Player {
+    pipeline: gst::Pipeline,
+    src: gst::Element,
+    came: Receiver<Came>,
+}
+
+impl Player {
+    fn new(server: &WhepServer) -> Self {
+        init();
+        let src = gst::ElementFactory::make("webrtcplaysrc")
+            .property("uri", server.url())
+            .build()
+            .expect("webrtcplaysrc");
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&src).expect("room");
+        let (tell, came) = channel();
+        src.connect_pad_added(move |src, pad| watch(src, pad, tell.clone()));
+        Self {
+            pipeline,
+            src,
+            came,
+        }
+    }
+
+    fn play(&self) {
+        self.pipeline
+            .set_state(gst::State::Playing)
+            .expect("PLAYING");
+    }
+
+    /// The next buffer of this pad.
+    fn next(&self, pad: &str) -> Came {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let came = self.came.recv_timeout(left).expect(pad);
+            if came.pad == pad {
+                return came;
+            }
+        }
+    }
+
+    fn message(&self, kind: gst::MessageType) -> gst::Message {
+        let limit = gst::ClockTime::try_from(PATIENCE).expect("a time");
+        let bus = self.pipeline.bus().expect("a bus");
+        bus.timed_pop_filtered(limit, &[kind]).expect("a message")
+    }
+
+    fn stopping(&self) -> u64 {
+        let stats = self.src.property::<gst::Structure>("stats");
+        stats.get("num-stopping").expect("a number")
+    }
+
+    fn stop(&self) {
+        let begun = Instant::now();
+        self.pipeline.set_state(gst::State::Null).expect("NULL");
+        let took = begun.elapsed();
+        assert!(
+            took < Duration::from_millis(500),
+            "it took {took:?} to stop"
+        );
+        assert_eq!(self.src.num_src_pads(), 0);
+    }
+}
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+/// A sink for the pad, that tells what comes.
+fn watch(src: &gst::Element, pad: &gst::Pad, tell: Sender<Came>) {
+    let pipeline = src.parent().and_downcast::<gst::Pipeline>();
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("async", false)
+        .property("sync", false)
+        .build()
+        .expect("fakesink");
+    pipeline.expect("a pipeline").add(&sink).expect("room");
+    sink.sync_state_with_parent().expect("a running sink");
+    let target = sink.static_pad("sink").expect("its pad");
+    let (name, src) = (pad.name().to_string(), src.downgrade());
+    target.add_probe(gst::PadProbeType::BUFFER, move |target, info| {
+        let src = src.upgrade();
+        let at = src.and_then(|src| src.current_running_time());
+        if let (Some(buffer), Some(at)) = (info.buffer(), at) {
+            let _ = tell.send(Came {
+                pad: name.clone(),
+                caps: target.current_caps().expect("caps before buffers"),
+                pts: buffer.pts().expect("a timestamp"),
+                at,
+                is_key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
+            });
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pad.link(&target).expect("a link");
+}
+
+#[test]
+fn pictures_begin_with_a_key_frame_and_everything_is_on_the_running_time() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    let picture = player.next("video_0");
+    assert!(picture.is_key, "it begins in the middle of a group");
+    let caps = picture.caps.structure(0).expect("fixed caps");
+    assert_eq!(caps.name(), "video/x-h264");
+    assert_eq!(caps.get("stream-format"), Ok("byte-stream"));
+    assert_eq!(caps.get("alignment"), Ok("au"));
+    let sound = player.next("audio_0");
+    assert!(
+        sound
+            .caps
+            .structure(0)
+            .is_some_and(|s| s.name() == "audio/x-opus")
+    );
+    for pad in ["video_0", "audio_0", "video_0"] {
+        let came = player.next(pad);
+        let late = came.at.absdiff(came.pts);
+        assert!(
+            late < gst::ClockTime::SECOND,
+            "{pad}: {} at {}",
+            came.pts,
+            came.at
+        );
+    }
+    player.stop();
+    let is_over = || server.sessions().is_ok_and(|sessions| sessions == 0);
+    assert!(poll_until(PATIENCE, is_over), "no good-bye was said");
+    assert!(
+        poll_until(PATIENCE, || player.stopping() == 0),
+        "something still runs"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_picture_is_decoded_within_a_second_of_the_request() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    init();
+    let text = format!(
+        "webrtcplaysrc name=in uri={} ! decodebin ! videoconvert ! fakesink name=out async=false",
+        server.url()
+    );
+    let pipeline = gst::parse::launch(&text).expect("a pipeline");
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let (told, times) = channel();
+    let src = pipeline.by_name("in").expect("the source");
+    // The pads come with the answer, which is there milliseconds after the request.
+    let answered = told.clone();
+    src.connect_pad_added(move |_, _| drop(answered.send(("answered", Instant::now()))));
+    let sink = pipeline
+        .by_name("out")
+        .and_then(|out| out.static_pad("sink"));
+    sink.expect("a pad")
+        .add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let _ = told.send(("decoded", Instant::now()));
+            gst::PadProbeReturn::Remove
+        });
+    pipeline.set_state(gst::State::Playing).expect("PLAYING");
+    let of = |what| {
+        let mut all = std::iter::from_fn(|| times.recv_timeout(PATIENCE).ok());
+        all.find(|(name, _)| *name == what).expect(what).1
+    };
+    let (answered, decoded) = (of("answered"), of("decoded"));
+    pipeline.set_state(gst::State::Null).expect("NULL");
+    let took = decoded - answered;
+    println!("answer to first decoded picture: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    Ok(())
+}
+
+#[test]
+fn playbin_plays_it() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    init();
+    let text = format!(
+        "playbin uri={} video-sink=\"fakesink name=video async=false\" audio-sink=\"fakesink name=audio async=false\"",
+        server.url()
+    );
+    let playbin = gst::parse::launch(&text).expect("playbin");
+    let (told, came) = channel();
+    for property in ["video-sink", "audio-sink"] {
+        let sink = playbin.property::<gst::Element>(property);
+        let told = told.clone();
+        let pad = sink.static_pad("sink").expect("a pad");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let _ = told.send(property);
+            gst::PadProbeReturn::Remove
+        });
+    }
+    playbin.set_state(gst::State::Playing).expect("PLAYING");
+    let both = [came.recv_timeout(PATIENCE), came.recv_timeout(PATIENCE)];
+    playbin.set_state(gst::State::Null).expect("NULL");
+    assert!(both.iter().all(Result::is_ok), "{both:?}");
+    Ok(())
+}
+
+#[test]
+fn the_senders_goodbye_is_the_end_of_the_stream() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    player.next("audio_0");
+    let closed = Instant::now();
+    server.control("close")?;
+    player.message(gst::MessageType::Eos);
+    let took = closed.elapsed();
+    println!("good-bye to end of stream: {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    player.stop();
+    Ok(())
+}
+
+#[test]
+fn a_request_for_a_key_frame_reaches_the_sender() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    let asked = || {
+        server
+            .control("asked")
+            .ok()
+            .and_then(|n| n.parse::<u32>().ok())
+    };
+    let before = asked().expect("a number");
+    let request = gst_video::UpstreamForceKeyUnitEvent::builder()
+        .all_headers(true)
+        .build();
+    let pad = player.src.static_pad("video_0").expect("the picture");
+    assert!(pad.send_event(request), "nobody took it");
+    assert!(
+        poll_until(PATIENCE, || asked() > Some(before)),
+        "it did not arrive"
+    );
+    let key = std::iter::from_fn(|| Some(player.next("video_0"))).take(100);
+    assert!(key.into_iter().any(|came| came.is_key), "no key frame came");
+    Ok(())
+}
+
+#[test]
+fn it_plays_on_after_a_pause_and_after_a_stop() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    player
+        .pipeline
+        .set_state(gst::State::Paused)
+        .expect("PAUSED");
+    assert!(poll_until(PATIENCE, || player
+        .came
+        .recv_timeout(Duration::from_millis(300))
+        .is_err()));
+    player.play();
+    let came = player.next("video_0");
+    let late = came.at.absdiff(came.pts);
+    assert!(
+        late < 2 * gst::ClockTime::SECOND,
+        "{} at {}",
+        came.pts,
+        came.at
+    );
+    player.stop();
+    player.play();
+    while !player.next("video_0").is_key {}
+    player.next("audio_0");
+    let stats = player.src.property::<gst::Structure>("stats");
+    assert_eq!(stats.get("num-sessions"), Ok(2u64));
+    player.stop();
+    Ok(())
+}
+
+#[test]
+fn keys_that_do_not_fit_are_a_clear_failure() -> io::Result<()> {
+    let server = WhepServer::start_with(&["--ecdsa-only"])?;
+    let player = Player::new(&server);
+    player.play();
+    let message = player.message(gst::MessageType::Error);
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("only errors were asked for")
+    };
+    assert_eq!(message.src(), Some(player.src.upcast_ref()));
+    let details = error.details().expect("details");
+    assert_eq!(details.get("cause"), Ok("no-connection"), "{error:?}");
+    Ok(())
+}
+
+#[test]
+fn a_webrtcbin_that_will_not_stop_holds_up_nobody_and_is_counted() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    let (stuck, gate) = Stuck::new(At::Stop);
+    player.src.connect("webrtcbin-ready", false, move |values| {
+        let webrtcbin = values.get(1)?.get::<gst::Element>().ok()?;
+        let bin = webrtcbin.parent().and_downcast::<gst::Bin>()?;
+        bin.add(&stuck).expect("room");
+        None
+    });
+    player.play();
+    player.next("video_0");
+    player.stop();
+    gate.wait_until_stuck(PATIENCE);
+    // The session itself is over as soon as its good-bye was said.
+    assert!(poll_until(PATIENCE, || player.stopping() == 1));
+    gate.open();
+    assert!(poll_until(PATIENCE, || player.stopping() == 0));
+    Ok(())
+}
+
+#[test]
+fn sound_that_the_server_has_not_is_no_pad() -> io::Result<()> {
+    let server = WhepServer::start_with(&["--no-audio"])?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    assert_eq!(player.src.num_src_pads(), 1);
+    Ok(())
+}
