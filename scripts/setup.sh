@@ -14,10 +14,15 @@ build_packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugin
 gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav gstreamer1.0-nice)
 lab_packages=(nginx libnginx-mod-rtmp ffmpeg fonts-dejavu-core)
 window_packages=(gstreamer1.0-x gstreamer1.0-alsa)
-test_packages=(python3-venv python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+test_packages=(python3-venv chromium python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+
+# The npm that a Node.js from elsewhere brings is as good.
+command -v npm >/dev/null || test_packages+=(nodejs npm)
 
 # A WebRTC stack that shares no code with GStreamer's, from PyPI: the WHEP server of the tests.
 python_packages=(aiortc==1.16.0 aiohttp==3.14.5)
+# A second one: a browser, led from a script.
+npm_packages=(playwright-core@1.65.1)
 
 main() {
     case $purpose in
@@ -32,7 +37,10 @@ main() {
     fi
     pkg-config --atleast-version=1.22 gstreamer-1.0 ||
         die "GStreamer is $(pkg-config --modversion gstreamer-1.0); 1.22 or newer is needed (Debian 12, Ubuntu 23.04 or newer)."
-    [[ $purpose != test ]] || install_python_packages
+    if [[ $purpose == test ]]; then
+        install_python_packages
+        install_npm_packages
+    fi
 }
 
 # ---- Debian and Ubuntu -------------------------------------------------------------------------
@@ -109,6 +117,20 @@ install_python_packages() {
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
     printf '%s' "$wanted" >"$venv/installed"
+}
+
+# ---- npm ----------------------------------------------------------------------------------------
+
+# Leads Chromium in a test. Without npm that test says that it is skipped.
+install_npm_packages() {
+    local folder=${CARGO_TARGET_DIR:-target}/lab/npm
+    local wanted=${npm_packages[*]}
+    command -v npm >/dev/null || return 0
+    [[ $(cat "$folder/installed" 2>/dev/null) == "$wanted" ]] && return
+    say "setup: installing into $folder to lead Chromium in a test: $wanted"
+    mkdir -p "$folder"
+    npm install --silent --no-audit --no-fund --prefix "$folder" "${npm_packages[@]}"
+    printf '%s' "$wanted" >"$folder/installed"
 }
 
 # ---- other systems -----------------------------------------------------------------------------

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{
-    WebRTCFECType, WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCRTPTransceiver,
-    WebRTCSDPType, WebRTCSessionDescription,
+    WebRTCFECType, WebRTCICEGatheringState, WebRTCKind, WebRTCPeerConnectionState,
+    WebRTCRTPTransceiver, WebRTCSDPType, WebRTCSessionDescription,
 };
 
 use super::peer::Tell;
@@ -126,6 +126,7 @@ impl Line {
             }
         });
         self.listen_for_good_bye(webrtc);
+        self.listen_for_close(webrtc);
         // Those of an offer that is answered come by themselves.
         webrtc.connect("on-new-transceiver", false, |values| {
             repair(&values.get(1)?.get::<WebRTCRTPTransceiver>().ok()?);
@@ -160,6 +161,28 @@ impl Line {
             }
             None
         });
+    }
+
+    /// Nor does it pass on that the other side has closed the connection.
+    fn listen_for_close(&self, webrtc: &gst::Element) {
+        let this = self.clone();
+        let watch = move |dtls: &gst::Element| {
+            let this = this.clone();
+            dtls.connect_notify(Some("connection-state"), move |dtls, _| {
+                let state = dtls.property_value("connection-state");
+                if glib::EnumValue::from_value(&state).is_some_and(|(_, s)| s.nick() == "closed") {
+                    (this.tell)(News::Gone);
+                }
+            });
+        };
+        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
+            bin.connect_deep_element_added(move |_, _, element| {
+                let factory = element.factory();
+                if factory.is_some_and(|factory| factory.name() == "dtlsdec") {
+                    watch(element);
+                }
+            });
+        }
     }
 
     fn note_source(&self, caps: &gst::CapsRef) {
@@ -225,10 +248,13 @@ fn no_path() -> News {
     News::PeerFailed(PeerTrouble::Connection, text.to_owned())
 }
 
-/// Lost packets are asked for again, and repaired where the other side sends what is needed for it.
+/// Lost packets are asked for again, on a stream of their own (RTX) where the other side can, and
+/// pictures are repaired where it sends what is needed for that (FEC).
 pub(super) fn repair(transceiver: &WebRTCRTPTransceiver) {
     transceiver.set_property("do-nack", true);
-    transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
+    if transceiver.kind() == WebRTCKind::Video {
+        transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
+    }
 }
 
 /// What webrtcbin replies; its errors are hidden in a field of the reply.

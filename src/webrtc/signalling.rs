@@ -57,7 +57,8 @@ pub(crate) enum News {
     GatheringComplete,
     /// Media can flow.
     Connected,
-    /// The other side has said good-bye to everything that it sent (RTCP BYE).
+    /// The other side has said good-bye to everything that it sent (RTCP BYE), or closed the connection
+    /// (DTLS).
     Gone,
     /// What was asked of the peer connection cannot be done, or ICE or DTLS failed.
     PeerFailed(PeerTrouble, String),

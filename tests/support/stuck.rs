@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A source that hangs in a state change until it is let go.
 
+#![allow(dead_code)]
+
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 

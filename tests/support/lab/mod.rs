@@ -14,11 +14,13 @@
 // Every test and example takes the part of the lab that it needs.
 #![allow(dead_code, unused_imports)]
 
+mod chromium;
 mod process;
 mod publisher;
 mod server;
 mod whep;
 
+pub(crate) use chromium::Chromium;
 pub(crate) use process::{Process, Scratch};
 pub(crate) use publisher::{Picture, Publisher};
 pub(crate) use server::{Server, free_port, poll_until};

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::process::{Process, Scratch};
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
+const START_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A server that accepts connections. Dropping it kills it.
 pub(crate) struct WhepServer {
@@ -72,15 +72,7 @@ impl WhepServer {
 
     /// Asks for a fault: `stall`, `mute`, `resume`, `close`, `status?code=503`.
     pub(crate) fn control(&self, what: &str) -> io::Result<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(stream, "GET /ctl/{what} HTTP/1.0\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        match answer.split_once("\r\n\r\n") {
-            Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
-            _ => Err(io::Error::other(format!("{what}: {answer}"))),
-        }
+        get(self.port, what)
     }
 
     /// How many sessions the server has.
@@ -89,17 +81,46 @@ impl WhepServer {
     }
 }
 
-/// Python with aiortc, as `make setup` installs it beside what is built.
-pub(crate) fn python() -> io::Result<PathBuf> {
+/// What a lab server answers to `GET /ctl/…`.
+pub(super) fn get(port: u16, what: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET /ctl/{what} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
+        _ => Err(io::Error::other(format!("{what}: {answer}"))),
+    }
+}
+
+/// Where `make setup` puts what the lab needs: beside what is built.
+pub(super) fn built() -> PathBuf {
     let own = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from);
-    let python = target.join("lab/venv/bin/python");
+    std::env::var_os("CARGO_TARGET_DIR").map_or(own, PathBuf::from)
+}
+
+/// Python with aiortc.
+fn python() -> io::Result<PathBuf> {
+    let python = built().join("lab/venv/bin/python");
     match python.is_file() {
         true => Ok(python),
         false => Err(io::Error::other(
             "aiortc is not installed; `make setup` installs it",
         )),
     }
+}
+
+/// The first line that a process prints, if that comes in time.
+pub(super) fn first_line(process: &mut Process) -> Option<String> {
+    let stdout = process.take_stdout()?;
+    let (sender, receiver) = sync_channel(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = BufReader::new(stdout).read_line(&mut line);
+        let _ = sender.send(line.trim().to_owned());
+    });
+    receiver.recv_timeout(START_DEADLINE).ok()
 }
 
 fn launch(folder: &Scratch, options: &[String], port: u16) -> io::Result<(Process, u16)> {
@@ -109,16 +130,8 @@ fn launch(folder: &Scratch, options: &[String], port: u16) -> io::Result<(Proces
     let log = folder.path().join("whep.log");
     let python = python()?.display().to_string();
     let mut process = Process::spawn(&python, &arguments, &log)?;
-    let (sender, receiver) = sync_channel(1);
-    if let Some(stdout) = process.take_stdout() {
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            let _ = BufReader::new(stdout).read_line(&mut line);
-            let _ = sender.send(line.trim().parse::<u16>().ok());
-        });
-    }
-    match receiver.recv_timeout(START_DEADLINE) {
-        Ok(Some(port)) => Ok((process, port)),
-        _ => Err(process.failure("the WHEP server did not start")),
+    match first_line(&mut process).and_then(|line| line.parse().ok()) {
+        Some(port) => Ok((process, port)),
+        None => Err(process.failure("the WHEP server did not start")),
     }
 }
