@@ -84,6 +84,7 @@ impl super::WebRtcPlaySrc {
         if self.add(peer).is_err() {
             return false;
         }
+        self.hear(peer);
         let imp = self.imp();
         let is_open = {
             let mut inside = lock(&imp.inside);
@@ -96,6 +97,20 @@ impl super::WebRtcPlaySrc {
             let _ = self.remove(peer);
         }
         is_open
+    }
+
+    /// Its threads may still have something to say when this element is gone already, and the bus that
+    /// a bin gives its children does not keep that bin alive.
+    fn hear(&self, peer: &gst::Bin) {
+        let bus = gst::Bus::new();
+        let element = self.downgrade();
+        bus.set_sync_handler(move |_, message| {
+            if let Some(element) = element.upgrade() {
+                element.imp().handle_message(message.clone());
+            }
+            gst::BusSyncReply::Drop
+        });
+        peer.set_bus(Some(&bus));
     }
 
     /// Takes it out; it is not in NULL yet.

@@ -201,9 +201,10 @@ impl Line {
         let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
         let transceiver = pad.property::<Option<WebRTCRTPTransceiver>>("transceiver");
         let mline = transceiver.map_or(0, |transceiver| transceiver.mlineindex());
-        if !element.has_outlet(mline) {
+        let media = caps.structure(0).and_then(|s| s.get::<&str>("media").ok());
+        let Some(mline) = element.section_of(mline, media.unwrap_or_default()) else {
             return nowhere(&bin, pad);
-        }
+        };
         self.note_source(&caps);
         let elements = media::unpack(&caps)?;
         let failed = |error: glib::BoolError| error.to_string();

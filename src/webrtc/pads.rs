@@ -39,6 +39,7 @@ struct Inner {
 #[derive(Clone)]
 struct Outlet {
     mline: u32,
+    kind: Kind,
     pad: gst::GhostPad,
     gate: Arc<Gate>,
 }
@@ -98,9 +99,17 @@ impl WebRtcPlaySrc {
         (gone, added)
     }
 
-    /// Whether the stream of this m-section was agreed on.
-    pub(super) fn has_outlet(&self, mline: u32) -> bool {
-        self.outlet(mline).is_some()
+    /// The m-section that a stream of this media belongs to, if it was agreed on. webrtcbin takes a
+    /// stream whose SSRC the other side did not announce for that of the first section: then it goes
+    /// to the first of its kind that has nothing yet.
+    pub(super) fn section_of(&self, mline: u32, media: &str) -> Option<u32> {
+        let inner = self.imp().outlets.lock();
+        let fits = |outlet: &&Outlet| outlet.kind.name() == media;
+        let named = inner.all.iter().find(|outlet| outlet.mline == mline);
+        let is_free = |outlet: &&Outlet| outlet.pad.target().is_none();
+        let free = inner.all.iter().filter(fits).find(is_free);
+        let chosen = named.filter(fits).or(free);
+        chosen.map(|outlet| outlet.mline)
     }
 
     /// Feeds the pad of this m-section from here on.
@@ -180,7 +189,12 @@ impl Inner {
                 }
             })
             .build();
-        Some(Outlet { mline, pad, gate })
+        Some(Outlet {
+            mline,
+            kind,
+            pad,
+            gate,
+        })
     }
 }
 
