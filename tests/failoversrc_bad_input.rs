@@ -360,53 +360,6 @@ fn an_absurd_retry_is_no_tight_loop() {
 }
 
 #[test]
-fn a_failover_uri_says_what_is_wrong_with_it() {
-    programme::init();
-    let set = |uri: &str| {
-        let src = gst::ElementFactory::make("failoversrc")
-            .build()
-            .expect("failoversrc");
-        let handler = src
-            .dynamic_cast::<gst::URIHandler>()
-            .expect("a URI handler");
-        let result = handler.set_uri(uri);
-        result.map_err(|error| error.to_string())
-    };
-    for (uri, word) in [
-        ("failover:", "failover:?"),
-        ("failover:nothing", "failover:?"),
-        ("failover:?", "primary"),
-        ("failover:?backup=rtmp%3A%2F%2Fh%2Fa%2Fb", "primary"),
-        (
-            "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&timeout=soon",
-            "timeout",
-        ),
-        (
-            "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&timeout=-1",
-            "timeout",
-        ),
-        (
-            "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&timeout=99999999999999999999999",
-            "timeout",
-        ),
-        (
-            "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&slate=pink",
-            "pink",
-        ),
-        (
-            "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&colour=pink",
-            "colour",
-        ),
-        ("failover:?primary=%ZZ", "encoded"),
-    ] {
-        let error = set(uri).expect_err(uri);
-        assert!(error.contains(word), "{uri}: {error}");
-    }
-    let good = "failover:?primary=rtmp%3A%2F%2Fh%2Fa%2Fb&backup=rtmp%3A%2F%2Fh%2Fa%2Fc&timeout=500000000&slate=hold";
-    assert_eq!(set(good), Ok(()));
-}
-
-#[test]
 fn in_gst_launch_syntax_further_backups_are_an_array() {
     programme::init();
     let line = "failoversrc primary-uri=rtmp://127.0.0.1/live/a \

@@ -31,14 +31,18 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 14] = [
+const PURE: [&str; 18] = [
     "policy/",
     "switch/timeline.rs",
     "switch/standby.rs",
     "switch/held.rs",
     "switch/cut.rs",
+    "failoversrc/address.rs",
     "failoversrc/input.rs",
+    "failoversrc/player.rs",
     "failoversrc/slate/place.rs",
+    "webrtc/ams.rs",
+    "webrtc/ams/",
     "webrtc/signalling.rs",
     "webrtc/target.rs",
     "webrtc/whep.rs",

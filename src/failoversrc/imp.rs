@@ -24,7 +24,7 @@ const LONGEST: u64 = u64::MAX - 1;
 #[properties(wrapper_type = super::FailoverSrc)]
 pub struct FailoverSrc {
     #[property(name = "uri", nick = "URI", type = Option<String>, member = uri, get, set = Self::set_uri_property,
-        blurb = "A whole configuration in one: failover:?primary=URI&backup=URI&timeout=NANOSECONDS, values percent-encoded",
+        blurb = "A whole configuration in one: failover:?primary=URI&backup=URI&timeout=NANOSECONDS with percent-encoded values, or the address of an Ant Media player page",
         builder().mutable_ready())]
     #[property(name = "primary-uri", nick = "Primary URI", type = Option<String>, member = primary_uri, get,
         set = Self::set_primary_uri,

@@ -27,7 +27,8 @@
 //! ## Properties by task
 //!
 //! * What to play: `primary-uri` or `primary-source`, `backup-uri` or `backup-source`, then
-//!   `backup-uris`; or all in one `uri`, `failover:?primary=…&backup=…`. Input 0 is the primary.
+//!   `backup-uris`; or all in one `uri`, `failover:?primary=…&backup=…` or the address of an Ant Media
+//!   player page. Input 0 is the primary.
 //! * When an input is lost: `timeout`, `startup-timeout`. Ends and errors count at once.
 //! * When it is trusted again: `switch-back`, `recovery-time`; `retry-initial` and `retry-max` pace
 //!   the attempts to bring it back.
@@ -46,6 +47,7 @@
 //!
 //! Since: 0.1
 
+mod address;
 mod answers;
 mod attach;
 mod control;
@@ -54,6 +56,7 @@ mod imp;
 mod input;
 mod messages;
 mod output;
+mod player;
 mod properties;
 mod settings;
 pub(crate) mod slate;

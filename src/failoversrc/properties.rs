@@ -94,11 +94,15 @@ impl FailoverSrc {
 
     pub(super) fn set_uri_property(&self, uri: Option<String>) {
         let Some(uri) = uri else {
-            self.lock_settings().uri = None;
+            let mut settings = self.lock_settings();
+            settings.uri = None;
+            settings.refused_uri = None;
             return;
         };
-        if let Err(error) = self.apply_uri(&uri) {
-            gst::warning!(CAT, imp = self, "uri is not used: {error}");
+        // A property cannot be refused: it is said at the start.
+        if let Err(refusal) = self.apply_uri(&uri) {
+            gst::warning!(CAT, imp = self, "uri is not used: {refusal}");
+            self.lock_settings().refused_uri = Some(refusal);
         }
     }
 

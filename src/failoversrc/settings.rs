@@ -2,7 +2,7 @@
 //! What was asked for, and what it comes to: raw settings become a `Resolved` once, at NULL→READY,
 //! so that what can never work fails once, with one clear error, and nothing is validated twice.
 
-use super::{Output, Slate, Standby};
+use super::{Output, Slate, Standby, address};
 use crate::policy::Span;
 use crate::sources::{self, Description};
 use crate::switch::SwitchBack;
@@ -14,6 +14,8 @@ pub(super) const SECOND: u64 = 1_000_000_000;
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub(super) uri: Option<String>,
+    /// Why the last `uri` that was set cannot be used.
+    pub(super) refused_uri: Option<Refusal>,
     pub(super) primary_uri: Option<String>,
     pub(super) backup_uri: Option<String>,
     pub(super) primary_source: Option<gst::Element>,
@@ -38,6 +40,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             uri: None,
+            refused_uri: None,
             primary_uri: None,
             backup_uri: None,
             primary_source: None,
@@ -72,6 +75,9 @@ pub(super) type Refusal = String;
 
 impl Settings {
     pub(super) fn resolve(&self) -> Result<Resolved, Refusal> {
+        if let Some(refusal) = &self.refused_uri {
+            return Err(format!("uri: {refusal}"));
+        }
         let mut inputs = vec![];
         let primary = one("primary", &self.primary_uri, &self.primary_source)?;
         let backup = one("backup", &self.backup_uri, &self.backup_source)?;
@@ -117,27 +123,19 @@ impl Settings {
         Span::from_nanos(self.startup_timeout)
     }
 
-    /// Takes a whole configuration apart: `failover:?primary=…&backup=…&timeout=…`. The values are
-    /// percent-encoded; `backup` may come more than once, times are in nanoseconds.
+    /// Takes a whole configuration from one text: [`address`]. On a refusal nothing changes.
     pub(super) fn apply_uri(&mut self, uri: &str) -> Result<(), Refusal> {
-        let query = uri
-            .strip_prefix("failover:")
-            .and_then(|rest| rest.trim_start_matches('/').strip_prefix('?'))
-            .ok_or("write it as failover:?primary=URI&backup=URI with percent-encoded values")?;
-        let mut changed = Self {
-            primary_uri: None,
-            backup_uri: None,
-            backup_uris: vec![],
-            ..self.clone()
-        };
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            changed.apply_field(key, &decoded(value)?)?;
+        let asked = address::parse(uri)?;
+        let mut changed = self.clone();
+        for (key, value) in &asked.fields {
+            changed.apply_field(key, value)?;
         }
-        if changed.primary_uri.is_none() {
-            return Err("a failover: URI needs primary=…".to_owned());
-        }
+        let mut inputs = asked.inputs.into_iter();
+        changed.primary_uri = inputs.next();
+        changed.backup_uri = inputs.next();
+        changed.backup_uris = inputs.collect();
         changed.uri = Some(uri.to_owned());
+        changed.refused_uri = None;
         *self = changed;
         Ok(())
     }
@@ -151,21 +149,27 @@ impl Settings {
             time.ok_or(message)
         };
         match key {
-            "primary" => self.primary_uri = Some(value.to_owned()),
-            "backup" if self.backup_uri.is_none() => self.backup_uri = Some(value.to_owned()),
-            "backup" => self.backup_uris.push(value.to_owned()),
             "timeout" => self.timeout = time()?,
             "startup-timeout" => self.startup_timeout = time()?,
             "recovery-time" => self.recovery_time = time()?,
             "latency" => self.latency = time()?,
+            "retry-initial" => self.retry_initial = time()?,
+            "retry-max" => self.retry_max = time()?,
             "standby" => self.standby = nick("standby", value)?,
             "slate" => self.slate = nick("slate", value)?,
             "output" => self.output = nick("output", value)?,
             "switch-back" => self.switch_back = nick("switch-back", value)?,
+            "force-input" => {
+                let input = value.parse::<i32>().ok().filter(|input| *input >= -1);
+                self.force_input = input.ok_or_else(|| {
+                    format!("force-input of a failover: URI is the number of an input or -1, not '{value}'")
+                })?;
+            }
             _ => {
                 return Err(format!(
                     "'{key}' is no field of a failover: URI (primary, backup, timeout, \
-                     startup-timeout, recovery-time, latency, standby, slate, output, switch-back)"
+                     startup-timeout, recovery-time, retry-initial, retry-max, latency, standby, \
+                     slate, output, switch-back, force-input); percent-encode the URIs in it"
                 ));
             }
         }
@@ -186,12 +190,6 @@ fn one(
         (None, Some(source)) => Ok(Some(Description::Element(source.clone()))),
         (None, None) => Ok(None),
     }
-}
-
-fn decoded(value: &str) -> Result<String, Refusal> {
-    gst::glib::uri_unescape_string(value, None::<&str>)
-        .map(|text| text.to_string())
-        .ok_or_else(|| "a value of the failover: URI is not percent-encoded".to_owned())
 }
 
 /// An enum value by its nick.

@@ -29,6 +29,13 @@ impl Secrets {
         for secret in parts.secrets() {
             self.add(secret);
         }
+        // `failover:?primary=…`: a value is a URI with secrets of its own.
+        for value in parts.query.split(['&', '=']) {
+            let inner = unescape(value);
+            if !Parts::of(&inner).scheme.is_empty() && inner.len() < uri.len() {
+                self.add_uri(&inner);
+            }
+        }
     }
 
     /// Takes `secret` as it is and as it reads without percent escapes.
@@ -258,6 +265,44 @@ mod tests {
         let secrets = Secrets::of_uri("rtmp://h/app?token=tttt/thekey");
         assert_eq!(secrets.take_out_of("tttt and thekey"), "*** and ***");
         assert_eq!(shown_uri("rtmp://h/app?token=tttt/thekey"), "rtmp://h/***");
+    }
+
+    #[test]
+    fn a_configuration_in_one_uri_hides_what_its_inputs_hide() {
+        let uri = "failover:?primary=rtmp%3A%2F%2Fh%2Flive%2Fthekey&backup=amss%3A%2F%2Fh%2Fa%2Fs%3Ftoken%3Djwt123%26subscriberCode%3Dcode77";
+        assert_eq!(shown_uri(uri), "failover:");
+        let secrets = Secrets::of_uri(uri);
+        let text = format!("{uri}: rtmp://h/live/thekey, jwt123 and code77 refused at h");
+        let redacted = secrets.take_out_of(&text);
+        for secret in ["thekey", "jwt123", "code77"] {
+            assert!(!redacted.contains(secret), "{secret} in {redacted}");
+        }
+        assert!(redacted.ends_with("refused at h"), "{redacted}");
+    }
+
+    #[test]
+    fn ant_media_forms_show_stream_and_place_and_no_right_to_watch() {
+        for (uri, shown) in [
+            (
+                "amss://h:5443/live/primary?token=jwt123&subscriberId=me77&subscriberCode=code77",
+                "amss://h:5443/live/primary",
+            ),
+            (
+                "https://h:5443/live/streams/primary.m3u8?token=jwt123&subscriberId=me77&subscriberCode=code77",
+                "https://h:5443/live/streams/primary.m3u8",
+            ),
+            (
+                "https://h:5443/live/play.html?id=primary&token=jwt123&subscriberId=me77&subscriberCode=code77",
+                "https://h:5443/live/play.html",
+            ),
+        ] {
+            assert_eq!(shown_uri(uri), shown);
+            let redacted = Secrets::of_uri(uri)
+                .take_out_of(&format!("{uri} {{\"token\":\"jwt123\"}} me77 code77"));
+            for secret in ["jwt123", "me77", "code77"] {
+                assert!(!redacted.contains(secret), "{secret} in {redacted}");
+            }
+        }
     }
 
     #[test]
