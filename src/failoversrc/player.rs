@@ -73,9 +73,11 @@ impl Page {
         let url = Url::parse(uri)
             .map_err(|error| format!("the player's address cannot be read: {error}"))?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("the player's address names a user: take it out, and let token= \
+            return Err(
+                "the player's address names a user: take it out, and let token= \
                         or subscriberId= say who may watch"
-                .to_owned());
+                    .to_owned(),
+            );
         }
         let port = url.port_or_known_default().filter(|port| *port != 0);
         Ok(Self {

@@ -249,7 +249,7 @@ impl ObjectImpl for WebRtcPlaySrc {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let uri = glib::ParamSpecString::builder("uri")
                 .nick("URI")
-                .blurb("What to play: whep://host:port/path over HTTP, wheps:// over HTTPS")
+                .blurb("What to play: whep(s)://host:port/path over HTTP(S), ams(s)://host:port/app/stream from an Ant Media server")
                 .mutable_ready()
                 .build();
             let turn = glib::ParamSpecString::builder("turn-server").build();
@@ -331,7 +331,7 @@ impl ElementImpl for WebRtcPlaySrc {
             gst::subclass::ElementMetadata::new(
                 "WebRTC player source",
                 "Source/Network",
-                "Plays one WebRTC stream that is signalled by WHEP",
+                "Plays one WebRTC stream that is signalled by WHEP or by Ant Media's WebSocket",
                 "The failoversrc developers",
             )
         });

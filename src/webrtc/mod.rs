@@ -3,14 +3,14 @@
 //!
 //! * `signalling` has the words between a session and its protocol; `whep` is a protocol: a pure step
 //!   machine that is told what happened and says what is to be done (`whep_server`, `sdp`, `link` and
-//!   `turn` read what comes for it). `target` picks the protocol by the URI.
-//! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`)
+//!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
+//! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
 //!
-//! Plays a WebRTC stream that is signalled by WHEP. Its pads carry parsed streams: H.264, VP8, VP9,
+//! Plays a WebRTC stream that is signalled by WHEP, or by Ant Media's WebSocket. Its pads carry parsed streams: H.264, VP8, VP9,
 //! AV1 (where the installed GStreamer can) and Opus.
 //!
 //! ```sh
@@ -19,7 +19,10 @@
 //!   in.audio_0 ! decodebin ! audioconvert ! audioresample ! autoaudiosink
 //! ```
 //!
-//! `whep://` is HTTP and `wheps://` is HTTPS. Loopback and a LAN need no STUN server.
+//! `whep://` is HTTP and `wheps://` is HTTPS. A stream of an Ant Media server is
+//! `ams://host:5080/app/stream` over ws and `amss://host:5443/app/stream` over wss, with
+//! `?token=…&subscriberId=…&subscriberCode=…` where it wants to know who watches; one that nobody
+//! publishes yet is waited for, and the element message `webrtcplaysrc-waiting` says so. Loopback and a LAN need no STUN server.
 //!
 //! ## Properties by task
 //!
@@ -40,6 +43,7 @@
 //!
 //! Since: 0.2
 
+mod ams;
 mod http;
 mod imp;
 mod line;
@@ -55,6 +59,7 @@ mod turn;
 mod whep;
 mod whep_server;
 mod words;
+mod ws;
 
 use std::sync::LazyLock;
 

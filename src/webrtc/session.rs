@@ -13,8 +13,10 @@ use super::http::Http;
 use super::peer::{Peer, Setup};
 use super::sdp::Outline;
 use super::signalling::{
-    Ask, Cause, Description, Failure, IceServer, Kind, News, PeerTrouble, Protocol, Trouble,
+    Ask, Cause, Description, Failure, IceServer, Kind, News, Opening, PeerTrouble, Protocol,
+    Trouble,
 };
+use super::ws::Socket;
 use super::{CAT, WebRtcPlaySrc};
 use crate::clock::Stopwatch;
 
@@ -73,6 +75,7 @@ struct Session {
     /// Numbers the peer connections, so that late words of an old one are told from the present's.
     peers: u32,
     http: Option<Http>,
+    socket: Option<Socket>,
     /// Requests that are not answered.
     open: usize,
     stage: Stage,
@@ -102,6 +105,7 @@ pub(super) fn start(element: &WebRtcPlaySrc, plan: Plan) -> Option<Handle> {
         peer: None,
         peers: 0,
         http: None,
+        socket: None,
         open: 0,
         stage: Stage::Playing,
     };
@@ -210,8 +214,12 @@ impl Session {
                 self.say(|element| element.say_finished(&text));
             }
             Ask::Bye => self.end(),
-            // A socket is for protocols that need one.
-            Ask::Open(_) | Ask::Send(_) => (),
+            Ask::Open(opening) => self.open(opening),
+            Ask::Send(text) => {
+                if let Some(socket) = &self.socket {
+                    socket.send(text);
+                }
+            }
         }
     }
 
@@ -243,6 +251,24 @@ impl Session {
                 let request = request.id;
                 let news = News::NoResponse { request, trouble };
                 let _ = self.orders.send(Order::News(news));
+            }
+        }
+    }
+
+    fn open(&mut self, opening: Opening) {
+        let orders = self.orders.clone();
+        let tell = move |news| {
+            let _ = orders.send(Order::News(news));
+        };
+        match Socket::open(opening, self.plan.verify_tls, tell) {
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => {
+                let trouble =
+                    Trouble::Unreachable(format!("the system has no more to give: {error}"));
+                let status = None;
+                let _ = self
+                    .orders
+                    .send(Order::News(News::Closed { trouble, status }));
             }
         }
     }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! PURE: what a session is to play: the URI, checked, with what goes with it. Picks the protocol.
 
+use super::ams::Ams;
 use super::signalling::Protocol;
 use super::whep::Whep;
 
 /// The schemes that can be played.
-pub(crate) const SCHEMES: [&str; 2] = ["whep", "wheps"];
+pub(crate) const SCHEMES: [&str; 4] = ["whep", "wheps", "ams", "amss"];
 
 /// Longer URIs and header values than any server takes.
 const LONGEST: usize = 8 * 1024;
@@ -30,7 +31,8 @@ impl Target {
         }
         match scheme(&self.uri).as_str() {
             "whep" | "wheps" => Ok(Box::new(Whep::new(self)?)),
-            "" => Err("no URI is set: write whep://host/path".to_owned()),
+            "ams" | "amss" => Ok(Box::new(Ams::new(self)?)),
+            "" => Err("no URI is set: write whep://host/path or ams://host/app/stream".to_owned()),
             other => Err(format!(
                 "{other}: is no scheme that webrtcplaysrc plays ({})",
                 SCHEMES.join(", ")
