@@ -117,7 +117,7 @@ fn uris_that_can_never_work_are_refused_by_name() {
     for (uri, words) in [
         ("nonsense://host/path", &["primary", "nonsense"][..]),
         ("whep:///endpoint", &["primary", "host"]),
-        ("ams://host/app/stream", &["primary", "ams", "version"]),
+        ("ams://host/app", &["primary", "ams", "names no stream"]),
         ("not a uri", &["primary", "scheme"]),
         ("/tmp/file.mp4", &["primary", "scheme"]),
         ("://", &["primary"]),

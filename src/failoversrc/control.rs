@@ -32,6 +32,11 @@ pub(super) enum Order {
         attempt: u64,
         text: String,
     },
+    /// A source waits for something to play.
+    Absent {
+        input: InputId,
+        attempt: u64,
+    },
     /// Where an input comes from has changed.
     Describe(InputId, Description),
     Restart(InputId),
@@ -218,6 +223,12 @@ impl Owner {
                     self.give_up(shell, index, now);
                 }
             }
+            Order::Absent { input, attempt } => {
+                let index = self.present(input, attempt);
+                if let Some(input) = index.and_then(|index| self.inputs.get_mut(index)) {
+                    input.life.absent(now);
+                }
+            }
             Order::Describe(id, description) => {
                 if let Some(index) = self.index(id) {
                     if let Some(input) = self.inputs.get_mut(index) {
@@ -296,6 +307,8 @@ impl Owner {
             HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
                 self.ended(shell, index, now);
             }
+            // Its source knows, and says when that changes.
+            HealthKind::Down if input.life.is_absent() => (),
             HealthKind::Down => self.give_up(shell, index, now),
             HealthKind::Idle | HealthKind::Connecting => (),
         }

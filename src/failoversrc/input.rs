@@ -7,6 +7,9 @@ use crate::policy::{Moment, Retry, Span};
 /// An element of the application serves one attempt after the other; it needs a moment to stop.
 const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
 
+/// A server that was to say when there is something to play may have lost its word.
+const ABSENT_MOST: Span = Span::from_secs(60);
+
 /// Where an input's source is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -16,10 +19,12 @@ enum Phase {
     Waiting { until: Moment },
     /// Another attempt would fail like the one before, until something is changed from outside.
     Refused,
-    /// A source is there. Silent ones are listened to until `patience` ends.
+    /// A source is there. Silent ones are listened to until `patience` ends. `absent`: its server
+    /// says that there is nothing to play, and will say when there is.
     Running {
         flowing_since: Option<Moment>,
         patience: Option<Moment>,
+        absent: bool,
     },
     /// Played to its end, and not to be played again.
     Ended,
@@ -91,17 +96,36 @@ impl Life {
         self.phase = Phase::Running {
             flowing_since: None,
             patience,
+            absent: false,
         };
+    }
+
+    /// There is nothing to play, and the source knows when there will be: it is left alone.
+    pub(super) fn absent(&mut self, now: Moment) {
+        self.note_session(now);
+        if self.is_running() {
+            self.phase = Phase::Running {
+                flowing_since: None,
+                patience: now.after(ABSENT_MOST),
+                absent: true,
+            };
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.phase, Phase::Running { absent: true, .. })
     }
 
     pub(super) fn flows(&mut self, now: Moment) {
         if let Phase::Running {
             flowing_since,
             patience,
+            absent,
         } = &mut self.phase
         {
             flowing_since.get_or_insert(now);
             *patience = None;
+            *absent = false;
         }
     }
 
@@ -112,6 +136,7 @@ impl Life {
         if let Phase::Running {
             flowing_since,
             patience,
+            ..
         } = &mut self.phase
         {
             *flowing_since = None;
@@ -200,6 +225,7 @@ impl Life {
                 flowing_since: Some(_),
                 ..
             } => "flowing",
+            Phase::Running { absent: true, .. } => "awaited",
             Phase::Running { .. } => "connecting",
             Phase::Ended => "ended",
         }
@@ -327,6 +353,22 @@ mod tests {
         assert_eq!(life.wake(at(3_600_000)), None);
         assert!(!life.restart(at(3_600_000)));
         assert_eq!(life.wake(at(3_600_000)), Some(Do::Begin));
+    }
+
+    #[test]
+    fn a_source_that_waits_for_its_stream_is_left_alone_for_long() {
+        let mut life = begun(at(0));
+        life.absent(at(100));
+        assert!(life.is_absent());
+        assert_eq!((life.due(), life.name()), (Some(at(60_100)), "awaited"));
+        life.flows(at(30_000));
+        assert!(!life.is_absent());
+        assert_eq!(life.due(), None);
+        let mut life = begun(at(0));
+        life.absent(at(100));
+        assert!(life.failed(at(200), Again::Soon), "its failure ends it");
+        life.absent(at(300));
+        assert!(!life.is_absent(), "a late word of one that is gone");
     }
 
     #[test]

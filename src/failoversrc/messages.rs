@@ -29,6 +29,15 @@ impl FailoverSrc {
         });
     }
 
+    /// There is nothing to play now: the switch looks elsewhere at once, the source goes on waiting.
+    fn wait_for(&self, input: InputId, attempt: u64, text: &str) {
+        gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+        self.note_failure(input, text);
+        // First, so that the owner knows what to make of the switch's news.
+        self.order(Order::Absent { input, attempt });
+        self.switch().imp().failed(input, Cause::Error);
+    }
+
     /// A source's message: its errors are its input's, and nobody else's business.
     pub(super) fn source_message(&self, input: InputId, attempt: u64, message: gst::Message) {
         // Late words of a source that was given up are nobody's business.
@@ -51,6 +60,11 @@ impl FailoverSrc {
             gst::MessageView::Warning(warning) => {
                 let text = description.redact(&warning.error().to_string());
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+            }
+            gst::MessageView::Element(said) => {
+                if let Some(text) = said.structure().and_then(sources::waiting) {
+                    self.wait_for(input, attempt, &description.redact(text));
+                }
             }
             gst::MessageView::NeedContext(_)
             | gst::MessageView::HaveContext(_)

@@ -33,9 +33,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Schemes that are kept for the WebRTC source.
-const RESERVED: [&str; 2] = ["ams", "amss"];
-
 /// What an input is made of.
 #[derive(Debug, Clone)]
 pub(crate) enum Description {
@@ -87,6 +84,12 @@ pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
     webrtc::advice(message)
 }
 
+/// What an element message of a source says is waited for: there is nothing to play, and the source
+/// itself goes on as soon as there is.
+pub(crate) fn waiting(said: &gst::StructureRef) -> Option<&str> {
+    webrtc::waiting(said)
+}
+
 /// Why a source cannot be built. All but [`Error::Stopping`] are for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Error {
@@ -94,8 +97,6 @@ pub(crate) enum Error {
     Malformed(String, String),
     /// No installed element plays this scheme.
     UnknownScheme(String),
-    /// The scheme is kept for a source that is not in this version.
-    NotInThisVersion(String),
     /// An element of GStreamer that is needed is not installed.
     MissingElement(&'static str),
     /// The application's element has no way out for a stream.
@@ -172,9 +173,6 @@ fn check_uri(uri: &str) -> Result<(), Error> {
         let reason = "write it as scheme://host/path, for example rtmp://host/app/stream";
         return Err(malformed(uri, reason));
     }
-    if RESERVED.contains(&scheme.as_str()) {
-        return Err(Error::NotInThisVersion(scheme));
-    }
     if rtmp::plays(uri) {
         rtmp::check(uri)
     } else if webrtc::plays(uri) {
@@ -207,11 +205,6 @@ impl fmt::Display for Error {
                 f,
                 "no installed GStreamer element plays {scheme}:// URIs: check the spelling or \
                  install the plugin for it"
-            ),
-            Self::NotInThisVersion(scheme) => write!(
-                f,
-                "{scheme}:// needs the WebRTC source, which this version does not have yet: use \
-                 the server's RTMP or HLS URI"
             ),
             Self::MissingElement(element) => write!(
                 f,

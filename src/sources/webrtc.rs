@@ -37,6 +37,10 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     })
 }
 
+pub(super) fn waiting(said: &gst::StructureRef) -> Option<&str> {
+    webrtc::waiting(said)
+}
+
 /// What a failure says of the next attempt.
 pub(super) fn advice(message: &gst::message::Error) -> Option<Advice> {
     webrtc::advice(message).map(|advice| match advice {

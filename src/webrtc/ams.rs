@@ -212,11 +212,15 @@ impl Ams {
         match (note, self.phase) {
             (Note::StreamingStarted, Phase::Waiting { .. }) => self.play(now),
             // Otherwise it answers a `stop` of ours.
-            (Note::PlayFinished, Phase::Connecting { .. } | Phase::Playing) => {
+            (Note::PlayFinished, Phase::Playing) => {
                 self.phase = Phase::Over;
                 vec![Ask::Finish(
                     "the server says that the stream ended".to_owned(),
                 )]
+            }
+            (Note::PlayFinished, Phase::Connecting { .. }) => {
+                let text = "the stream ended before it began";
+                self.fail(Cause::Closed, text, Retry::Soon)
             }
             // While it is still playing: another input can take over unseen.
             (Note::ServerWillStop, _) => {

@@ -67,7 +67,7 @@ use gst::glib;
 use gst::prelude::*;
 
 pub(crate) use target::SCHEMES;
-pub(crate) use words::{Advice, Flaw, advice, check};
+pub(crate) use words::{Advice, Flaw, advice, check, waiting};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

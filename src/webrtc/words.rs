@@ -32,6 +32,12 @@ pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
     }
 }
 
+/// What an element message of `webrtcplaysrc` says is waited for.
+pub(crate) fn waiting(said: &gst::StructureRef) -> Option<&str> {
+    let text = said.get::<&str>("text").ok();
+    text.filter(|_| said.name() == WAITING)
+}
+
 /// Says what can never work: a URI that is none, or an element that is not installed.
 pub(crate) fn check(uri: &str) -> Result<(), Flaw> {
     let target = Target {
