@@ -177,7 +177,7 @@ impl Ams {
             };
         }
         self.answering = true;
-        let sections = Outline::of(&sdp).unwrap_or_default().sections;
+        let sections = Outline::of(Kind::Offer, &sdp).unwrap_or_default().sections;
         self.mids = sections.into_iter().map(|section| section.mid).collect();
         self.candidates = self.early.len();
         let kind = Kind::Offer;
@@ -212,12 +212,7 @@ impl Ams {
         match (note, self.phase) {
             (Note::StreamingStarted, Phase::Waiting { .. }) => self.play(now),
             // Otherwise it answers a `stop` of ours.
-            (Note::PlayFinished, Phase::Playing) => {
-                self.phase = Phase::Over;
-                vec![Ask::Finish(
-                    "the server says that the stream ended".to_owned(),
-                )]
-            }
+            (Note::PlayFinished, Phase::Playing) => self.finish(),
             (Note::PlayFinished, Phase::Connecting { .. }) => {
                 let text = "the stream ended before it began";
                 self.fail(Cause::Closed, text, Retry::Soon)
@@ -228,6 +223,12 @@ impl Ams {
             }
             (Note::PlayStarted | Note::PlayFinished | Note::StreamingStarted, _) => vec![],
         }
+    }
+
+    fn finish(&mut self) -> Vec<Ask> {
+        self.phase = Phase::Over;
+        let text = "the server says that the stream ended";
+        vec![Ask::Finish(format!("{}: {text}", self.address.shown))]
     }
 
     fn error(&mut self, definition: &str, information: &str, now: Duration) -> Vec<Ask> {
@@ -442,11 +443,12 @@ impl Protocol for Ams {
                 }
                 vec![]
             }
+            News::Gone if self.phase == Phase::Playing => self.finish(),
             News::PeerFailed(trouble, text) => self.peer_failed(trouble, &text),
             News::Wake => self.wake(now),
             News::Leave => self.leave(),
             // Its own player says no end of candidates, so the server waits for none.
-            News::Candidate(_) | News::GatheringComplete => vec![],
+            News::Candidate(_) | News::GatheringComplete | News::Gone => vec![],
             News::Response { .. } | News::NoResponse { .. } => vec![],
         }
     }

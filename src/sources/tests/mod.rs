@@ -54,7 +54,10 @@ fn what_can_never_work_is_told_before_anything_runs() {
         ("", "(not a URI) cannot be used"),
         ("foo://x", "no installed GStreamer element plays foo://"),
         ("whep:x?token=t0ken", "whep:x cannot be used"),
-        ("amss://h/app", "amss://h/app cannot be used: it names no stream"),
+        (
+            "amss://h/app",
+            "amss://h/app cannot be used: it names no stream",
+        ),
         ("rtmp://h", "rtmp://h cannot be used"),
         ("rtmp:///live/secret", "rtmp:///live/*** cannot be used"),
         (

@@ -158,6 +158,10 @@ fn the_end_of_the_stream_is_an_end_and_no_failure() {
         [Ask::Finish(_)]
     ));
     assert_eq!(script.says(&note("play_finished")), []);
+    assert!(
+        matches!(&Script::playing().tell(News::Gone)[..], [Ask::Finish(_)]),
+        "its media say so"
+    );
 }
 
 #[test]
@@ -523,6 +527,7 @@ fn any_news() -> impl Strategy<Value = (News, u64)> {
         1 => ".{0,50}".prop_map(|sdp| local(&sdp)),
         1 => (any::<u32>(), ".{0,50}").prop_map(|(line, text)| News::Candidate(a_candidate(line, &text))),
         1 => Just(News::GatheringComplete),
+        1 => Just(News::Gone),
         1 => Just(News::Connected),
         1 => ".{0,50}".prop_map(|text| News::PeerFailed(PeerTrouble::Connection, text)),
         2 => Just(News::Wake),
