@@ -21,8 +21,8 @@ command -v npm >/dev/null || test_packages+=(nodejs npm)
 
 # A WebRTC stack that shares no code with GStreamer's, from PyPI: the WHEP server of the tests.
 python_packages=(aiortc==1.16.0 aiohttp==3.14.5)
-# A second one: a browser, led from a script.
-npm_packages=(playwright-core@1.65.1)
+# A second one: a browser, led from a script; and Ant Media's SDK in it.
+npm_packages=(playwright-core@1.65.1 @antmedia/webrtc_adaptor@2.16.2)
 
 main() {
     case $purpose in

@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Streams of an Ant Media server: whatever happens to them, to their socket or to the server, the
+//! output plays on. The server speaks the protocol of the real one and lives in this process.
+
+#[path = "support/ams/mod.rs"]
+mod ams;
+#[path = "support/programme/mod.rs"]
+mod programme;
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use serde_json::json;
+
+use ams::{AmsServer, Habits};
+use programme::{Look, Programme};
+
+const BOTH: [&str; 2] = ["audio_0", "video_0"];
+const START: (i32, i32, &str) = (-1, 0, "startup");
+const PAGE: &str = "id=primary&backupStreamId=backup&playOrder=webrtc";
+
+fn server() -> AmsServer {
+    programme::init();
+    let server = AmsServer::start();
+    server.publish("primary", Look::Primary);
+    server.publish("backup", Look::Backup);
+    server
+}
+
+/// By the address of its player page.
+fn player(server: &AmsServer) -> Programme {
+    Programme::new().set("uri", server.page(PAGE))
+}
+
+/// The primary is on air and the backup stands by.
+fn on_air(server: &AmsServer) -> Programme {
+    let programme = player(server).start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    programme
+}
+
+/// What a busy machine may cost.
+const SLACK: Duration = Duration::from_secs(2);
+
+/// The longest time without a picture of an input since then; a slate is none.
+fn gap(programme: &Programme, since: Instant) -> Duration {
+    let record = programme.record();
+    let video = record.output("video_0").expect("a picture");
+    let pictures = video.seen.iter().filter(|seen| seen.look != Look::Slate);
+    let times: Vec<_> = pictures.map(|seen| seen.arrival).collect();
+    let first = times.iter().rposition(|at| *at < since).unwrap_or(0);
+    let gaps = times[first..].windows(2).map(|pair| pair[1] - pair[0]);
+    let gap = gaps.max().unwrap_or_default();
+    let name = std::thread::current();
+    println!("figure: {} {gap:?}", name.name().unwrap_or_default());
+    for report in &record.reports {
+        println!("report: {report}");
+    }
+    gap
+}
+
+#[test]
+fn a_stream_that_is_stopped_is_left_at_once_and_its_return_is_noticed() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.unpublish("primary");
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(300) + SLACK);
+    // It is asked for once more, and then waited for.
+    server.until_asked("play", "primary", 2);
+    programme.until("it is known that nobody publishes it", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| s.input == 0 && s.text.contains("nobody publishes"))
+    });
+    server.publish("primary", Look::Primary);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "eos"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+    server.until_left();
+}
+
+#[test]
+fn a_cold_backup_follows_a_stream_that_is_stopped() {
+    let server = server();
+    let programme = player(&server).set_nick("standby", "cold").start();
+    programme.until_all_show(Look::Primary);
+    let since = Instant::now();
+    server.unpublish("primary");
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(1500) + SLACK);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn media_that_die_without_a_word_are_a_stall() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.kill("primary");
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(1200) + SLACK);
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_cold_backup_follows_media_that_die_without_a_word() {
+    let server = server();
+    let programme = player(&server).set_nick("standby", "cold").start();
+    programme.until_all_show(Look::Primary);
+    let since = Instant::now();
+    server.kill("primary");
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(2500) + SLACK);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_frozen_publisher_behind_a_living_connection_is_a_stall() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.freeze("primary", true);
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(1200) + SLACK);
+    server.freeze("primary", false);
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn media_play_on_when_every_socket_breaks() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.drop_sockets();
+    let enough = |record: &programme::Record| {
+        let video = record.output("video_0");
+        video.is_some_and(|v| {
+            v.passed
+                .last()
+                .is_some_and(|p| p.arrival > since + Duration::from_secs(4))
+        })
+    };
+    programme.until("four seconds more", enough);
+    assert!(gap(&programme, since) < Duration::from_millis(300) + SLACK);
+    programme.check_switches(&[START]);
+    // And what happens to media then, is noticed.
+    server.kill("primary");
+    programme.until_all_show(Look::Backup);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_stream_that_is_absent_at_the_start_costs_less_than_a_second() {
+    let server = server();
+    server.unpublish("primary");
+    let programme = player(&server);
+    let since = Instant::now();
+    programme.play();
+    programme.until_output_shows("video_0", Look::Backup);
+    let first = {
+        let record = programme.record();
+        let video = record.output("video_0").expect("a picture");
+        video
+            .seen
+            .iter()
+            .find(|seen| seen.look == Look::Backup)
+            .expect("the backup")
+            .arrival
+    };
+    println!("figure: absent at the start {:?}", first - since);
+    assert!(
+        first - since < Duration::from_millis(1000) + SLACK,
+        "{:?}",
+        first - since
+    );
+    server.publish("primary", Look::Primary);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 1, "startup"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn with_both_gone_the_first_that_returns_is_played() {
+    let server = server();
+    let programme = on_air(&server);
+    server.unpublish("primary");
+    server.unpublish("backup");
+    programme.until_all_show(Look::Slate);
+    server.publish("backup", Look::Backup);
+    programme.until_all_show(Look::Backup);
+    server.publish("primary", Look::Primary);
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn as_on_the_page_the_backup_keeps_the_air_until_it_fails() {
+    let server = server();
+    let programme = player(&server)
+        .set_nick("switch-back", "on-failure")
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    server.unpublish("primary");
+    programme.until_all_show(Look::Backup);
+    server.publish("primary", Look::Primary);
+    programme.until("the primary is well", |record| {
+        let mut states = record.states.iter().rev();
+        states
+            .find(|s| s.input == 0)
+            .is_some_and(|s| s.new == "flowing")
+    });
+    programme.until_all_show(Look::Backup);
+    let since = Instant::now();
+    server.unpublish("backup");
+    programme.until_all_show(Look::Primary);
+    assert!(gap(&programme, since) < Duration::from_millis(300) + SLACK);
+    programme.check_switches(&[START, (0, 1, "eos"), (1, 0, "eos")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn candidates_may_come_before_their_offer_and_a_data_channel_in_it() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        early_candidates: true,
+        data_channel: true,
+        unannounced: true,
+        ..Habits::default()
+    });
+    server.publish("primary", Look::Primary);
+    let programme = Programme::new()
+        .set("primary-uri", server.uri("primary"))
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_new_offer_in_the_middle_is_answered_and_harms_nobody() {
+    let server = server();
+    let programme = on_air(&server);
+    let answers = server.asked("takeConfiguration", "primary");
+    let since = Instant::now();
+    server.renegotiate("primary");
+    server.until_asked("takeConfiguration", "primary", answers + 1);
+    programme.until_all_show(Look::Primary);
+    assert!(gap(&programme, since) < Duration::from_millis(400) + SLACK);
+    programme.check_switches(&[START]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_server_that_is_about_to_stop_is_left_before_it_does() {
+    let server = server();
+    let other = AmsServer::start();
+    other.publish("backup", Look::Backup);
+    let programme = Programme::new()
+        .set("primary-uri", server.uri("primary"))
+        .set("backup-uri", other.uri("backup"))
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    let since = Instant::now();
+    server.say(&json!({"command": "notification", "definition": "server_will_stop"}));
+    drop(server);
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(300) + SLACK);
+    programme.check_switches(&[START, (0, 1, "error")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn every_refusal_is_covered_and_told_and_a_final_one_is_not_repeated() {
+    let server = server();
+    for (definition, information, is_final) in [
+        ("no_stream_exist", "webrtc_not_enabled", true),
+        ("invalidStreamName", "", true),
+        ("unauthorized_access", "", true),
+        ("user_blocked", "", true),
+        ("license_suspended_please_renew_license", "", true),
+        ("notSetRemoteDescription", "", true),
+        ("highResourceUsage", "", false),
+        ("viewerLimitReached", "", false),
+        ("not_initialized_yet", "", false),
+        ("data_store_not_available", "", false),
+        ("stream_not_active_or_expired", "", false),
+        ("server_error_check_logs", "", false),
+    ] {
+        server.refuse("primary", definition, information);
+        let before = server.asked("play", "primary");
+        let programme = player(&server).start();
+        programme.until_all_show(Look::Backup);
+        programme.until("the reason is told", |record| {
+            let mut states = record.states.iter();
+            states.any(|s| s.input == 0 && s.new == "down" && s.text.contains("/live/primary: "))
+        });
+        let soon = matches!(
+            definition,
+            "not_initialized_yet" | "data_store_not_available"
+        );
+        if soon {
+            server.until_asked("play", "primary", before + 2);
+            server.allow("primary");
+            programme.until_all_show(Look::Primary);
+        } else {
+            assert_eq!(server.asked("play", "primary"), before + 1, "{definition}");
+        }
+        if is_final {
+            // What was put right has to be said.
+            server.allow("primary");
+            programme.src.emit_by_name::<()>("restart-input", &[&0i32]);
+            programme.until_all_show(Look::Primary);
+        }
+        programme.finish(&BOTH);
+    }
+}
+
+#[test]
+fn who_asks_is_told_to_the_server_and_to_nobody_else() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        token: Some("t0ken7value"),
+        ..Habits::default()
+    });
+    server.publish("primary", Look::Primary);
+    let rights = "token=t0ken7value&subscriberId=me&subscriberCode=c0de9";
+    let page = server.page(&format!("{PAGE}&{rights}"));
+    let programme = Programme::new().set("uri", page).start();
+    programme.until_all_show(Look::Primary);
+    let asked = server.last("play").expect("it was asked for");
+    assert_eq!(asked["subscriberId"], "me");
+    assert_eq!(asked["subscriberCode"], "c0de9");
+    programme.stop();
+    let programme = Programme::new().set("uri", server.page(&format!("{PAGE}&token=wr0ngvalue")));
+    let programme = programme.start();
+    programme.until("the reason is told", |record| {
+        record
+            .states
+            .iter()
+            .any(|s| s.input == 0 && s.text.contains("token"))
+    });
+    let record = programme.record();
+    let texts = record
+        .messages
+        .iter()
+        .chain(&record.warnings)
+        .chain(&record.errors);
+    for text in texts.chain(record.states.iter().map(|state| &state.text)) {
+        assert!(!text.contains("wr0ngvalue"), "{text}");
+    }
+    drop(record);
+    programme.stop();
+}
+
+#[test]
+fn webrtcplaysrc_alone_waits_for_its_stream_and_ends_with_it() {
+    programme::init();
+    let server = AmsServer::start();
+    let line = format!(
+        "webrtcplaysrc name=in uri={} in.video_0 ! decodebin ! fakesink name=out sync=false",
+        server.uri("x")
+    );
+    let pipeline = gst::parse::launch(&line).expect("it parses");
+    let bus = pipeline.bus().expect("a bus");
+    pipeline.set_state(gst::State::Playing).expect("it plays");
+    let limit = gst::ClockTime::from_seconds(30);
+    let said = bus.timed_pop_filtered(limit, &[gst::MessageType::Element]);
+    let said = said.expect("it says that it waits");
+    assert!(said.has_name("webrtcplaysrc-waiting"), "{said:?}");
+    server.publish("x", Look::Primary);
+    let out = pipeline
+        .downcast_ref::<gst::Bin>()
+        .expect("a bin")
+        .by_name("out")
+        .expect("a sink");
+    let (shown, showing) = std::sync::mpsc::channel();
+    let pad = out.static_pad("sink").expect("a pad");
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        let _ = shown.send(());
+        gst::PadProbeReturn::Ok
+    });
+    showing
+        .recv_timeout(Duration::from_secs(30))
+        .expect("a picture");
+    server.unpublish("x");
+    let kinds = [gst::MessageType::Eos, gst::MessageType::Error];
+    let end = bus.timed_pop_filtered(limit, &kinds).expect("an end");
+    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+    assert!(programme::set_state_bounded(&pipeline, gst::State::Null));
+}
