@@ -22,7 +22,7 @@ mod whep;
 
 pub(crate) use chromium::Chromium;
 pub(crate) use process::{Process, Scratch};
-pub(crate) use publisher::{Picture, Publisher};
+pub(crate) use publisher::{Picture, Publisher, Reel};
 pub(crate) use server::{Server, free_port, poll_until};
 pub(crate) use whep::WhepServer;
 

@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -27,11 +27,20 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `program`; what it prints on stderr goes to `log`, stdout to [`Self::take_stdout`].
     pub(crate) fn spawn(program: &str, args: &[String], log: &Path) -> io::Result<Self> {
+        Self::spawn_with(program, args, log, Stdio::null())
+    }
+
+    /// As [`Self::spawn`], and what is written to [`Self::take_stdin`] is its input.
+    pub(crate) fn spawn_fed(program: &str, args: &[String], log: &Path) -> io::Result<Self> {
+        Self::spawn_with(program, args, log, Stdio::piped())
+    }
+
+    fn spawn_with(program: &str, args: &[String], log: &Path, stdin: Stdio) -> io::Result<Self> {
         let program = find_program(program)
             .ok_or_else(|| io::Error::other(format!("{program} is not installed")))?;
         let child = tied_to_this_thread(&program)
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(File::create(log)?)
             // Ctrl-C in the terminal is for us; we take the children down ourselves.
@@ -93,6 +102,10 @@ impl Process {
 
     pub(crate) fn take_stdout(&mut self) -> Option<ChildStdout> {
         self.child.stdout.take()
+    }
+
+    pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// An error that says what the process wrote last.

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A live publisher: ffmpeg, sending a picture that says who it is, and a tone.
+//! A live publisher: ffmpeg, sending a picture that says who it is and a tone, or what it is given.
 //!
 //! Owns what is sent and the sending process. Knows nothing of who plays it.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use super::process::{Process, Scratch};
 
+const QUIETLY: &str = "-hide_banner -loglevel warning -nostdin -progress pipe:1 -stats_period 0.1";
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a publisher sends. H.264 and AAC.
@@ -88,26 +90,46 @@ impl Picture {
     }
 }
 
+/// Writes FLV, in real time, until it cannot be written any more. It is called once for each start of a
+/// publisher, in a thread of its own, and what it writes is sent as it is.
+pub(crate) type Reel = Arc<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync>;
+
+/// What is sent.
+#[derive(Clone)]
+enum Content {
+    Picture(Picture),
+    Reel(Reel),
+}
+
 /// A running publisher. Dropping it kills it.
 pub(crate) struct Publisher {
     process: Process,
     first_output: Receiver<()>,
     folder: Scratch,
     url: String,
-    picture: Picture,
+    content: Content,
 }
 
 impl Publisher {
     /// Starts sending; returns at once, see [`Self::wait_until_publishing`].
     pub(crate) fn start(url: &str, picture: Picture) -> io::Result<Self> {
+        Self::send(url, Content::Picture(picture))
+    }
+
+    /// As [`Self::start`], of what the reel writes.
+    pub(crate) fn relay(url: &str, reel: Reel) -> io::Result<Self> {
+        Self::send(url, Content::Reel(reel))
+    }
+
+    fn send(url: &str, content: Content) -> io::Result<Self> {
         let folder = Scratch::new()?;
-        let (process, first_output) = launch(&folder, url, &picture)?;
+        let (process, first_output) = launch(&folder, url, &content)?;
         Ok(Self {
             process,
             first_output,
             folder,
             url: url.to_owned(),
-            picture,
+            content,
         })
     }
 
@@ -145,14 +167,23 @@ impl Publisher {
     /// Publishes the same again, with timestamps that begin at zero again.
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.process.kill9();
-        (self.process, self.first_output) = launch(&self.folder, &self.url, &self.picture)?;
+        (self.process, self.first_output) = launch(&self.folder, &self.url, &self.content)?;
         Ok(())
     }
 }
 
-fn launch(folder: &Scratch, url: &str, picture: &Picture) -> io::Result<(Process, Receiver<()>)> {
+fn launch(folder: &Scratch, url: &str, content: &Content) -> io::Result<(Process, Receiver<()>)> {
     let log = folder.path().join("ffmpeg.log");
-    let mut process = Process::spawn("ffmpeg", &arguments(url, picture), &log)?;
+    let mut process = match content {
+        Content::Picture(picture) => Process::spawn("ffmpeg", &drawn(url, picture), &log)?,
+        Content::Reel(reel) => {
+            let mut process = Process::spawn_fed("ffmpeg", &relayed(url), &log)?;
+            let (reel, stdin) = (reel.clone(), process.take_stdin());
+            // It ends with the process, which breaks the pipe.
+            thread::spawn(move || stdin.map(|mut stdin| reel(&mut stdin)));
+            process
+        }
+    };
     let (sender, receiver) = sync_channel(1);
     if let Some(stdout) = process.take_stdout() {
         // Reads to the end, since a full pipe would hold the publisher up.
@@ -168,10 +199,22 @@ fn launch(folder: &Scratch, url: &str, picture: &Picture) -> io::Result<(Process
     Ok((process, receiver))
 }
 
-fn arguments(url: &str, picture: &Picture) -> Vec<String> {
+/// Nothing is probed, held back or put in another order.
+fn relayed(url: &str) -> Vec<String> {
+    let mut args = words(QUIETLY);
+    args.extend(words(
+        "-fflags nobuffer -probesize 2048 -analyzeduration 0 -f flv -i pipe:0",
+    ));
+    args.extend(words(
+        "-c copy -max_interleave_delta 1 -flush_packets 1 -f flv",
+    ));
+    args.push(url.to_owned());
+    args
+}
+
+fn drawn(url: &str, picture: &Picture) -> Vec<String> {
     let fps = picture.fps;
-    let mut args =
-        words("-hide_banner -loglevel warning -nostdin -progress pipe:1 -stats_period 0.1");
+    let mut args = words(QUIETLY);
     if picture.video {
         args.extend(words("-re -f lavfi -i"));
         args.push(drawing(picture));
