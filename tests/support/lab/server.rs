@@ -156,7 +156,7 @@ daemon off;
 master_process off;
 pid nginx.pid;
 error_log error.log warn;
-events {{ worker_connections 64; }}
+events {{ worker_connections 512; }}
 rtmp {{
     access_log off;
     server {{

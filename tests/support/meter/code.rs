@@ -109,7 +109,7 @@ fn grid(name: u8, number: u16) -> Grid {
             let block = (y * ACROSS + x) as u32;
             *light = if SPELLING.contains(&y) {
                 word >> (ACROSS - 1 - x) & 1 == 1
-            } else if block % 2 == 0 {
+            } else if block.is_multiple_of(2) {
                 // Of the input alone: what a predicted frame leaves as it was.
                 scatter(u32::from(name) << 16 | block) & 1 == 1
             } else {

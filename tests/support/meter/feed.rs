@@ -79,7 +79,7 @@ pub(crate) fn sound(pipeline: &gst::Pipeline, appsrc: &str, name: u8) {
     });
 }
 
-fn stamped(bytes: Vec<u8>, from: gst::ClockTime, to: gst::ClockTime) -> gst::Buffer {
+pub(super) fn stamped(bytes: Vec<u8>, from: gst::ClockTime, to: gst::ClockTime) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_mut_slice(bytes);
     let fields = buffer.make_mut();
     fields.set_pts(from);
@@ -87,19 +87,20 @@ fn stamped(bytes: Vec<u8>, from: gst::ClockTime, to: gst::ClockTime) -> gst::Buf
     buffer
 }
 
-fn live(pipeline: &gst::Pipeline, name: &str, caps: &gst::Caps) -> gst_app::AppSrc {
+pub(super) fn live(pipeline: &gst::Pipeline, name: &str, caps: &gst::Caps) -> gst_app::AppSrc {
     let source = pipeline.by_name(name).expect("an element of this name");
     let source = source.downcast::<gst_app::AppSrc>().expect("an appsrc");
     source.set_caps(Some(caps));
     source.set_format(gst::Format::Time);
     source.set_is_live(true);
     // Who does not take them in time loses them, as with a camera.
+    source.set_max_bytes(0);
     source.set_max_time(gst::ClockTime::SECOND);
     source.set_leaky_type(gst_app::AppLeakyType::Downstream);
     source
 }
 
-fn send(
+pub(super) fn send(
     source: gst_app::AppSrc,
     period: Duration,
     make: impl Fn(u64) -> gst::Buffer + Send + 'static,

@@ -130,9 +130,10 @@ impl Numbers {
 
     /// Whether it is news.
     fn take(&mut self, number: u16, time: f64, sight: &mut Sight) -> bool {
-        let about = self.last.map_or(f64::from(number), |(last, then)| {
-            last as f64 + (time - then) * f64::from(self.numbering.fps)
-        });
+        let about = self.last.map_or_else(
+            || f64::from(number),
+            |(last, then)| last as f64 + (time - then) * f64::from(self.numbering.fps),
+        );
         let number = self.numbering.unwrapped(number, about);
         let highest = self.seen.last().copied();
         self.last = Some((number, time));

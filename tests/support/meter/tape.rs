@@ -19,6 +19,8 @@ use super::tone;
 /// A whole number of frames of 1024 samples and of the tone's periods: the loop has no seam.
 const SECONDS: u32 = 8;
 const AAC_FRAME: u32 = 1024;
+/// What stands before a picture in its FLV tag.
+const VIDEO_HEAD: usize = 5;
 
 /// What a tape is made of.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +151,32 @@ impl Tape {
         Ok(())
     }
 
+    /// Feeds its pictures to the appsrc of this name as H.264: frame n at running time n / fps, from PLAYING
+    /// until the pipeline stops.
+    pub(crate) fn show(self: &Arc<Self>, pipeline: &gst::Pipeline, appsrc: &str) {
+        let config = gst::Buffer::from_slice(self.head[0].1[VIDEO_HEAD..].to_vec());
+        let caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "avc")
+            .field("alignment", "au")
+            .field("codec_data", config);
+        let source = feed::live(pipeline, appsrc, &caps.build());
+        let tape = self.clone();
+        let pictures = self.tags.iter().enumerate();
+        let pictures = pictures.filter(|(_, tag)| tag.kind == Kind::Picture);
+        let places: Vec<usize> = pictures.map(|(place, _)| place).collect();
+        let fps = places.len() as u32 / SECONDS;
+        let time = move |number| gst::ClockTime::SECOND.mul_div_floor(number, fps.into());
+        feed::send(source, Duration::from_secs(1) / fps, move |number| {
+            let tag = &tape.tags[places[number as usize % places.len()]];
+            let [from, to] = [number, number + 1].map(|n| time(n).expect("a time"));
+            let mut buffer = feed::stamped(tag.body[VIDEO_HEAD..].to_vec(), from, to);
+            if !tag.is_key {
+                buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            buffer
+        });
+    }
+
     fn endless(&self) -> impl Iterator<Item = (Duration, &Tag)> {
         let length = Duration::from_secs(SECONDS.into());
         // Not from the beginning of the world.
@@ -184,7 +212,7 @@ fn pictures(recipe: &Recipe) -> (Vec<u8>, Vec<Tag>) {
     assert_eq!(packets.len() as u64, frames, "a packet for every frame");
     let tags = packets.into_iter().zip(0..).map(|(packet, number)| {
         let is_key = !packet.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        let head = [if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+        let head: [u8; VIDEO_HEAD] = [if is_key { 0x17 } else { 0x27 }, 1, 0, 0, 0];
         Tag {
             at: Duration::from_secs(1) * number / drawing.fps,
             kind: Kind::Picture,
