@@ -21,7 +21,8 @@ help:
 	@echo 'make install     for you alone: $(USER_FOLDER)'
 	@echo '                 (PREFIX=/usr for everybody)'
 	@echo 'make uninstall   the same way back'
-	@echo 'make bench       what a buffer and a decision cost'
+	@echo 'make bench       what a failover shows and costs, beside the peer'
+	@echo '                 (ONLY=viewer or ONLY="delay crowd" for some of it)'
 	@echo 'make check       formatting, lints, documentation'
 	@echo 'make setup       what demo and test need, installed on Debian and Ubuntu'
 	@echo 'make clean       remove what was built'
@@ -48,7 +49,8 @@ check:
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
 
 bench:
-	cargo run --quiet --release --package failover-bench
+	@scripts/setup.sh test
+	cargo run --quiet --release --package failover-bench -- $(ONLY)
 
 install: build
 	@test -n '$(FOLDER)' || { echo 'pkg-config does not know gstreamer-1.0'; exit 1; }

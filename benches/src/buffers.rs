@@ -2,16 +2,15 @@
 //! What one buffer costs: CPU time of the whole process for many buffers, less that of the same
 //! pipeline with nothing in it. Candidates take turns, so that a slow minute of the machine hits all.
 
-use crate::percentile;
+use crate::{cpu_time, percentile};
 use gst::prelude::*;
-use nix::time::ClockId;
 use std::time::Duration;
 
 /// The candidate that the others are held against.
 pub(crate) const PEER: &str = "fallbackswitch";
 
 const BUFFERS: u32 = 200_000;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 9;
 
 /// A pipeline through which the buffers of `{source}` go.
 struct Candidate {
@@ -149,12 +148,4 @@ fn watch(pipeline: &gst::Pipeline) -> (Readings, Readings) {
         gst::PadProbeReturn::Ok
     });
     (begun, ended)
-}
-
-fn cpu_time() -> Duration {
-    let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
-    clock
-        .now()
-        .map(Duration::from)
-        .expect("the process's clock")
 }

@@ -1,22 +1,108 @@
 // SPDX-License-Identifier: MPL-2.0
-//! What `failoverswitch` costs: CPU time per buffer, and time from a timeout's expiry to the decision,
-//! each with others beside it in the same run. Prints one table and writes it to RESULTS.md here.
+//! What a failover shows and what it costs, with the peer beside it in the same run. Prints the tables,
+//! and writes them to RESULTS.md here.
+//!
+//!     failover-bench [SCENARIO …]
+//!
+//! With names of scenarios only those run, and RESULTS.md stays as it is.
 
 mod buffers;
+mod child;
+mod costs;
 mod decisions;
+mod delays;
+#[path = "../../tests/support/lab/mod.rs"]
+mod lab;
+#[path = "../../tests/support/meter/mod.rs"]
+mod meter;
+mod scenes;
 
 use decisions::Sign;
 use gst::prelude::*;
+use nix::time::ClockId;
 use std::fmt::Write;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
-fn main() {
+type Scenario = (&'static str, fn() -> String);
+
+/// In the order of RESULTS.md.
+const SCENARIOS: [Scenario; 7] = [
+    ("viewer", scenes::table),
+    ("delay", delays::table),
+    ("decoded", costs::decoded),
+    ("standby", costs::standby),
+    ("crowd", costs::crowd),
+    ("buffers", buffers_table),
+    ("decisions", decisions_table),
+];
+
+fn main() -> ExitCode {
     gst::init().expect("GStreamer");
     gstfailover::plugin_register_static().expect("our plugin");
     gstfallbackswitch::plugin_register_static().expect("the peer's plugin");
-    let text = format!("{}\n{}\n{}", machine(), buffers_table(), decisions_table());
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == child::CHILD).is_some() {
+        return finish(child::run(arguments));
+    }
+    finish(bench(&arguments.collect::<Vec<_>>()))
+}
+
+fn finish(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(only: &[String]) -> Result<(), String> {
+    let names = SCENARIOS.map(|(name, _)| name);
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        return Err(format!(
+            "there is no scenario {unknown}; there are {}",
+            names.join(", ")
+        ));
+    }
+    if let Some(missing) = lab::missing() {
+        return Err(missing);
+    }
+    let mut text = machine();
+    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|chosen| chosen == name);
+    for (name, table) in SCENARIOS.iter().filter(|(name, _)| is_chosen(name)) {
+        progress(name);
+        let _ = write!(text, "\n## {name}\n\n{}", table());
+    }
+    progress("done");
     println!("{text}");
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
-    std::fs::write(file, format!("# What it costs\n\n{text}")).expect("RESULTS.md");
+    if only.is_empty() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md");
+        std::fs::write(
+            file,
+            format!("# What it shows, and what it costs\n\n{text}"),
+        )
+        .map_err(|error| format!("{file}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// On the screen, since it takes its time.
+pub(crate) fn progress(what: &str) {
+    static BEGUN: OnceLock<Instant> = OnceLock::new();
+    let begun = BEGUN.get_or_init(Instant::now);
+    eprintln!("{:4} s  {what}", begun.elapsed().as_secs());
+}
+
+/// CPU time of this process so far.
+pub(crate) fn cpu_time() -> Duration {
+    let clock = ClockId::CLOCK_PROCESS_CPUTIME_ID;
+    clock
+        .now()
+        .map(Duration::from)
+        .expect("the process's clock")
 }
 
 fn machine() -> String {
@@ -26,10 +112,13 @@ fn machine() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown CPU", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("?");
     let peer = version_of("fallbackswitch");
     let ours = version_of("failoverswitch");
     format!(
-        "{model}, {cores} cores; {}; failoverswitch {ours}; fallbackswitch {peer}. Made by `make bench`.\n",
+        "{model}, {cores} cores; {}; failoverswitch {ours}; fallbackswitch {peer}. \
+         Load of the machine before the start: {load}. Made by `make bench`.\n",
         gst::version_string(),
     )
 }
@@ -107,7 +196,7 @@ fn decisions_table() -> String {
 }
 
 /// The value that `share` of all do not exceed.
-fn percentile(values: &[f64], share: f64) -> f64 {
+pub(crate) fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = (sorted.len() as f64 * share).ceil() as usize;
