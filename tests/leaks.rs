@@ -144,13 +144,18 @@ fn a_switch(pipeline: &gst::Pipeline, _: &mpsc::Receiver<()>) {
         let told = message.structure();
         told.is_some_and(|s| s.name() == "failover-switched" && s.get("to") == Ok(1))
     };
+    let mut heard = Vec::new();
     loop {
         let left = limit.saturating_duration_since(Instant::now());
         let left = gst::ClockTime::try_from(left).expect("a short time");
-        let message = bus.timed_pop_filtered(left, &[gst::MessageType::Element]);
-        if is_switch(&message.expect("a switch to the backup")) {
+        let types = [gst::MessageType::Element, gst::MessageType::Error];
+        let Some(message) = bus.timed_pop_filtered(left, &types) else {
+            panic!("no switch to the backup, but {heard:#?}");
+        };
+        if is_switch(&message) {
             return;
         }
+        heard.push(message.structure().map(ToString::to_string));
     }
 }
 
