@@ -49,6 +49,25 @@ fn it_can_be_stopped_and_started_again_and_again() {
 }
 
 #[test]
+fn what_happens_at_the_very_start_is_told_as_well() {
+    let programme = live(&both(Look::Primary));
+    for _ in 0..10 {
+        programme.play();
+        standing_by(&programme);
+        programme.check_switches(&[START]);
+        for input in [0, 1] {
+            assert!(programme.record().told(input, "connecting"));
+            assert!(programme.record().told(input, "flowing"));
+        }
+        programme.stop();
+        programme.clear();
+    }
+    programme.play();
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+}
+
+#[test]
 fn after_an_error_of_the_primary_the_next_frame_is_the_backups() {
     let breaking = format!(
         "{} ! identity error-after=75 {}",

@@ -234,7 +234,14 @@ impl FailoverSrc {
         }
         let settings = self.settings();
         let resolved = settings.resolve().map_err(|_| gst::StateChangeError)?;
-        let Some(control) = Control::start(&self.obj(), &resolved) else {
+        let started = {
+            // The owner's first words wait until there is a way to send them.
+            let mut orders = lock(&self.orders);
+            let control = Control::start(&self.obj(), &resolved);
+            *orders = control.as_ref().map(Control::sender);
+            control
+        };
+        let Some(control) = started else {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::Failed,
@@ -242,7 +249,6 @@ impl FailoverSrc {
             );
             return Err(gst::StateChangeError);
         };
-        *lock(&self.orders) = Some(control.sender());
         *lock(&self.control) = Some(control);
         self.set_force_input(settings.force_input);
         self.update_status();
