@@ -19,8 +19,9 @@ use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-/// Encoded pieces leave this long before their time has come: a muxer waits no longer than for that.
-const EARLY: i64 = 20_000_000;
+/// Encoded pieces leave this long before their time has come: a muxer waits no longer than for that, and
+/// a decoder on a busy machine needs some of it.
+const EARLY: i64 = 60_000_000;
 /// What may be held beyond the latency: an input may come in gusts.
 const GUST: u64 = 1_000_000_000;
 
