@@ -137,51 +137,55 @@ fn check_unseen(report: &Report) {
 }
 
 #[test]
-fn a_kill_of_the_publisher_is_not_seen() -> io::Result<()> {
-    let mut scene = Scene::set(2000 * MS, 50)?;
-    scene.primary.kill9();
-    let report = scene.until_shown(BACKUP);
-    check_unseen(&report);
-    assert!(report.hearing.mixed <= 0.05, "{report:?}");
-    scene.finish();
-    Ok(())
+fn a_kill_of_the_publisher_is_not_seen() {
+    meter::on_a_steady_machine(|| {
+        let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
+        scene.primary.kill9();
+        let report = scene.until_shown(BACKUP);
+        check_unseen(&report);
+        assert!(report.hearing.mixed <= 0.05, "{report:?}");
+        scene.finish();
+    });
 }
 
 /// The server gives a new player sound at once and the picture from the next key frame on; the primary
 /// has recovered with its sound alone before.
 #[test]
 #[ignore = "the recovered primary's picture is not waited for: 27 to 31 frames lost, freeze 0.56 to 0.64 s"]
-fn a_return_before_the_first_picture_is_not_seen() -> io::Result<()> {
-    let mut scene = Scene::set(2000 * MS, 100)?;
-    scene.primary.kill9();
-    scene.until_shown(BACKUP);
-    scene.primary.restart()?;
-    check_unseen(&scene.until_shown(PRIMARY));
-    scene.finish();
-    Ok(())
+fn a_return_before_the_first_picture_is_not_seen() {
+    meter::on_a_steady_machine(|| {
+        let mut scene = Scene::set(2000 * MS, 100).expect("the lab");
+        scene.primary.kill9();
+        scene.until_shown(BACKUP);
+        scene.primary.restart().expect("the lab");
+        check_unseen(&scene.until_shown(PRIMARY));
+        scene.finish();
+    });
 }
 
 #[test]
-fn a_frozen_publisher_and_its_return_are_not_seen() -> io::Result<()> {
-    let mut scene = Scene::set(2000 * MS, 50)?;
-    scene.primary.freeze()?;
-    let report = scene.until_shown(BACKUP);
-    check_unseen(&report);
-    assert!(report.hearing.mixed <= 0.05, "{report:?}");
-    scene.primary.thaw()?;
-    check_unseen(&scene.until_shown(PRIMARY));
-    scene.finish();
-    Ok(())
+fn a_frozen_publisher_and_its_return_are_not_seen() {
+    meter::on_a_steady_machine(|| {
+        let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
+        scene.primary.freeze().expect("the lab");
+        let report = scene.until_shown(BACKUP);
+        check_unseen(&report);
+        assert!(report.hearing.mixed <= 0.05, "{report:?}");
+        scene.primary.thaw().expect("the lab");
+        check_unseen(&scene.until_shown(PRIMARY));
+        scene.finish();
+    });
 }
 
 /// The sound of the primary that was sent while its picture was missed is not taken back.
 #[test]
-fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() -> io::Result<()> {
-    let mut scene = Scene::set(2000 * MS, 50)?;
-    scene.tape.stall_picture(true);
-    let report = scene.until_shown(BACKUP);
-    check_unseen(&report);
-    assert!(report.hearing.mixed <= 0.6, "{report:?}");
-    scene.finish();
-    Ok(())
+fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() {
+    meter::on_a_steady_machine(|| {
+        let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
+        scene.tape.stall_picture(true);
+        let report = scene.until_shown(BACKUP);
+        check_unseen(&report);
+        assert!(report.hearing.mixed <= 0.6, "{report:?}");
+        scene.finish();
+    });
 }

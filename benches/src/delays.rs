@@ -165,11 +165,21 @@ fn write(players: &[Player], firsts: &[Vec<f64>; 3], delays: &[[f64; 3]]) -> Str
             .map(|(first, plain)| first - plain);
         let _ = writeln!(
             table,
-            "| {} | {:.2} s | {:+.2} s | {before:.0} ms | {switched:.0} ms | {back:.0} ms |",
+            "| {} | {:.2} s | {:+.2} s | {} | {} | {} |",
             player.name,
             percentile(first, 0.5),
             percentile(&behind.collect::<Vec<_>>(), 1.0),
+            shown(*before),
+            shown(*switched),
+            shown(*back),
         );
     }
     table
+}
+
+fn shown(delay: f64) -> String {
+    match delay.is_finite() {
+        true => format!("{delay:.0} ms"),
+        false => "nothing came".to_owned(),
+    }
 }

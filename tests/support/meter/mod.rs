@@ -11,6 +11,7 @@
 //! | `feed` | live inputs of a pipeline |
 //! | `tape` | H.264 and AAC to publish |
 //! | `watch` | reading at the pads of a pipeline |
+//! | `pulse` | whether the machine kept time |
 //!
 //! A *freeze* is the longest time for which a synchronised sink shows one picture, beyond one frame:
 //! a picture is shown at its running time plus the reported latency, or when it arrives if that is later. A
@@ -22,6 +23,7 @@
 pub(crate) mod code;
 pub(crate) mod feed;
 pub(crate) mod hearing;
+pub(crate) mod pulse;
 pub(crate) mod sight;
 pub(crate) mod tape;
 pub(crate) mod tone;
@@ -29,6 +31,7 @@ pub(crate) mod watch;
 
 pub(crate) use code::Inscription;
 pub(crate) use feed::{Drawing, show, sound};
+pub(crate) use pulse::on_a_steady_machine;
 pub(crate) use sight::Numbering;
 pub(crate) use tape::{Recipe, Tape};
 pub(crate) use watch::{Meter, Report, Seen};
