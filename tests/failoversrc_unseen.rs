@@ -151,7 +151,6 @@ fn a_kill_of_the_publisher_is_not_seen() {
 /// The server gives a new player sound at once and the picture from the next key frame on; the primary
 /// has recovered with its sound alone before.
 #[test]
-#[ignore = "the recovered primary's picture is not waited for: 27 to 31 frames lost, freeze 0.56 to 0.64 s"]
 fn a_return_before_the_first_picture_is_not_seen() {
     meter::on_a_steady_machine(|| {
         let mut scene = Scene::set(2000 * MS, 100).expect("the lab");
@@ -177,7 +176,7 @@ fn a_frozen_publisher_and_its_return_are_not_seen() {
     });
 }
 
-/// The sound of the primary that was sent while its picture was missed is not taken back.
+/// The sound that came while its picture was missed is held, and leaves with it.
 #[test]
 fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() {
     meter::on_a_steady_machine(|| {
@@ -185,7 +184,7 @@ fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() {
         scene.tape.stall_picture(true);
         let report = scene.until_shown(BACKUP);
         check_unseen(&report);
-        assert!(report.hearing.mixed <= 0.6, "{report:?}");
+        assert!(report.hearing.mixed <= 0.05, "{report:?}");
         scene.finish();
     });
 }

@@ -21,6 +21,10 @@ const WORTH_WAITING: i64 = 150_000_000;
 const CHEAP: usize = 3;
 /// A latency that hides the decoding of any sane group.
 const CATCH_UP: i64 = 500_000_000;
+/// What is decoded unseen takes about so long for each picture: 720p on one core.
+pub(super) const DECODING: i64 = 3_000_000;
+/// Times of whole milliseconds are this far apart from the true ones, at most.
+const ROUNDED: i64 = 2_000_000;
 /// What is taken for the length of a piece that does not say.
 const SOME_LENGTH: i64 = 10_000_000;
 
@@ -65,6 +69,8 @@ pub struct Situation {
     pub missed: bool,
     /// A decoder follows: what lies before the cut may be sent to it and is not shown.
     pub unseen: bool,
+    /// Where the new input's next key frame should be.
+    pub next_key: Option<i64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,6 +152,25 @@ fn catch_up_from(coding: Coding, pieces: &[Placed], show: i64) -> usize {
     .unwrap_or(pieces.len())
 }
 
+/// Where the pictures of a group begin that lie behind `end` for the greater part, going by the pace of the
+/// one before. A segment that starts just there shows them all, and of the one before nothing.
+fn shown_from(group: &[Placed], end: i64) -> i64 {
+    let before = group.iter().filter(|piece| piece.middle() < end);
+    let Some(before) = before.max_by_key(|piece| piece.start) else {
+        return end;
+    };
+    let length = before.end.saturating_sub(before.start);
+    if length <= 0 {
+        return end;
+    }
+    let missing = end.saturating_sub(before.half()).saturating_sub(before.end);
+    let pictures = missing.max(0).saturating_add(length - 1) / length;
+    let begin = before
+        .start
+        .saturating_add(length.saturating_mul(pictures + 1));
+    begin.saturating_add(ROUNDED)
+}
+
 /// A living input whose key frame came too late: after enough patience it is moved later by that
 /// much, for its next key frame would come just as late.
 fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
@@ -174,14 +199,31 @@ impl Situation {
             .position
             .filter(|_| self.unseen && self.coding == Coding::Delta)?;
         let late = self.now.saturating_sub(self.latency);
-        let show = if self.alive {
+        let end = if self.alive {
             position.end
         } else {
             position.end.max(late)
         };
-        let first = pieces.iter().rposition(|p| p.key && p.start <= show)?;
-        let costly = pieces.len() - first > CHEAP && self.latency < CATCH_UP;
-        (!self.alive || !costly).then_some(Cut::CatchUp { first, show })
+        let first = pieces.iter().rposition(|p| p.key && p.start <= end)?;
+        let group = pieces.get(first..)?;
+        let worthwhile = if self.alive {
+            group.len() <= CHEAP || self.latency >= CATCH_UP
+        } else {
+            !self.brings_a_key_frame_before(group, end)
+        };
+        let show = shown_from(group, end);
+        worthwhile.then_some(Cut::CatchUp { first, show })
+    }
+
+    /// The next key frame is there before these are decoded.
+    fn brings_a_key_frame_before(&self, group: &[Placed], end: i64) -> bool {
+        let pictures = i64::try_from(group.len()).unwrap_or(i64::MAX);
+        let decoded = self.now.saturating_add(pictures.saturating_mul(DECODING));
+        let hidden = end.saturating_add(self.latency) >= decoded;
+        let newest = group.last().map_or(i64::MAX, |piece| piece.start);
+        let next = self.next_key.filter(|next| *next > newest);
+        let there = next.map(|next| next.max(self.now).saturating_add(self.lateness));
+        !hidden && there.is_some_and(|there| there < decoded)
     }
 
     /// What is held back of the old input can be exchanged for the new one's, from the last key frame
@@ -256,285 +298,4 @@ impl Placed {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const FRAME: i64 = 20_000_000;
-
-    fn frame(n: i64, key: bool) -> Placed {
-        Placed {
-            order: n * FRAME,
-            start: n * FRAME,
-            end: (n + 1) * FRAME,
-            key,
-        }
-    }
-
-    fn sent_up_to(n: i64) -> Option<Position> {
-        Some(Position {
-            order: n * FRAME,
-            start: n * FRAME,
-            end: (n + 1) * FRAME,
-        })
-    }
-
-    fn situation(coding: Coding, position: Option<Position>, now: i64) -> Situation {
-        Situation {
-            coding,
-            divisible: false,
-            position,
-            left: position,
-            now,
-            latency: 0,
-            lateness: 0,
-            alive: false,
-            waited: false,
-            missed: false,
-            unseen: false,
-        }
-    }
-
-    fn at(first: usize) -> Cut {
-        Cut::At { first, shift: 0 }
-    }
-
-    #[test]
-    fn raw_pieces_from_memory_that_are_late_are_not_sent() {
-        let pieces = [frame(10, true), frame(11, true), frame(12, true)];
-        let now = situation(Coding::Raw, sent_up_to(3), 12 * FRAME);
-        assert_eq!(find(&now, &pieces), at(2));
-        let hidden = Situation {
-            latency: FRAME,
-            ..now
-        };
-        assert_eq!(find(&hidden, &pieces), at(1));
-    }
-
-    #[test]
-    fn the_newest_piece_of_an_input_that_is_always_late_is_sent() {
-        let late = situation(Coding::Raw, sent_up_to(3), 60 * FRAME);
-        assert_eq!(find(&late, &[frame(10, true)]), Cut::Ready);
-        let by_habit = Situation {
-            lateness: 40 * FRAME,
-            ..late
-        };
-        assert_eq!(find(&by_habit, &[frame(10, true)]), at(0));
-    }
-
-    #[test]
-    fn encoded_video_is_cut_on_a_key_frame_only() {
-        let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
-        assert_eq!(
-            find(&dead, &[frame(11, false), frame(12, false)]),
-            Cut::Wait
-        );
-        assert_eq!(find(&dead, &[frame(4, true), frame(5, false)]), at(0));
-    }
-
-    #[test]
-    fn a_key_frame_that_was_shown_already_is_not_repeated() {
-        let dead = situation(Coding::Delta, sent_up_to(3), 12 * FRAME);
-        assert_eq!(find(&dead, &[frame(3, true), frame(4, false)]), Cut::Wait);
-        assert_eq!(find(&dead, &[frame(2, true), frame(4, true)]), at(1));
-    }
-
-    #[test]
-    fn before_a_decoder_no_key_frame_is_waited_for() {
-        let dead = Situation {
-            unseen: true,
-            ..situation(Coding::Delta, sent_up_to(3), 12 * FRAME)
-        };
-        let pieces: Vec<_> = (0..12).map(|n| frame(n, n == 0 || n == 10)).collect();
-        // Late pictures are not shown: the last key frame before now is enough.
-        let now = 12 * FRAME;
-        assert_eq!(
-            find(&dead, &pieces),
-            Cut::CatchUp {
-                first: 10,
-                show: now
-            }
-        );
-        // With the latency to hide it, the cut is where the output stopped.
-        let hidden = Situation {
-            latency: 10 * FRAME,
-            ..dead
-        };
-        let stopped = 4 * FRAME;
-        assert_eq!(
-            find(&hidden, &pieces),
-            Cut::CatchUp {
-                first: 0,
-                show: stopped
-            }
-        );
-        let sound = Situation {
-            coding: Coding::Independent,
-            ..hidden
-        };
-        assert_eq!(follow(&sound, &pieces, stopped), 4);
-    }
-
-    #[test]
-    fn a_living_input_is_left_for_a_key_frame_that_comes_just_behind_it() {
-        let alive = Situation {
-            unseen: true,
-            alive: true,
-            ..situation(Coding::Delta, sent_up_to(3), 4 * FRAME)
-        };
-        let caught_up = Cut::CatchUp {
-            first: 1,
-            show: 4 * FRAME,
-        };
-        assert_eq!(find(&alive, &[frame(2, false), frame(3, true)]), caught_up);
-        let long: Vec<_> = (0..4).map(|n| frame(n, n == 0)).collect();
-        assert_eq!(find(&alive, &long), Cut::Wait);
-        let hidden = Situation {
-            latency: 100 * FRAME,
-            ..alive
-        };
-        let whole = Cut::CatchUp {
-            first: 0,
-            show: 4 * FRAME,
-        };
-        assert_eq!(find(&hidden, &long), whole);
-    }
-
-    #[test]
-    fn what_is_held_back_is_exchanged_from_the_last_key_frame_on() {
-        let pieces: Vec<_> = (0..12).map(|n| frame(n, n % 4 == 0)).collect();
-        for alive in [false, true] {
-            let held = Situation {
-                alive,
-                left: sent_up_to(3),
-                ..situation(Coding::Delta, sent_up_to(9), 12 * FRAME)
-            };
-            assert_eq!(find(&held, &pieces), at(8));
-            // Nothing has left yet, and nothing is to be skipped.
-            let early = Situation {
-                left: None,
-                position: sent_up_to(6),
-                ..held
-            };
-            assert_eq!(find(&early, &pieces), at(4));
-            let gone = Situation {
-                left: sent_up_to(8),
-                ..held
-            };
-            assert_eq!(find(&gone, &pieces), Cut::Wait);
-        }
-    }
-
-    #[test]
-    fn a_living_input_is_left_without_a_hole() {
-        let alive = Situation {
-            alive: true,
-            ..situation(Coding::Delta, sent_up_to(3), 5 * FRAME)
-        };
-        assert_eq!(find(&alive, &[frame(5, true)]), Cut::Ready);
-        assert_eq!(find(&alive, &[frame(4, true)]), at(0));
-        let waited = Situation {
-            waited: true,
-            ..alive
-        };
-        assert_eq!(find(&waited, &[frame(5, true)]), at(0));
-    }
-
-    #[test]
-    fn an_input_that_always_comes_just_behind_is_moved_later() {
-        let behind = Situation {
-            alive: true,
-            missed: true,
-            ..situation(Coding::Delta, sent_up_to(3), 4 * FRAME)
-        };
-        assert_eq!(
-            find(&behind, &[frame(3, true)]),
-            Cut::At {
-                first: 0,
-                shift: FRAME
-            }
-        );
-        let patient = Situation {
-            waited: false,
-            missed: false,
-            ..behind
-        };
-        assert_eq!(find(&patient, &[frame(3, true)]), Cut::Wait);
-    }
-
-    #[test]
-    fn raw_sound_is_cut_where_it_is_wanted() {
-        let sound = Situation {
-            divisible: true,
-            ..situation(Coding::Raw, sent_up_to(3), 12 * FRAME)
-        };
-        let long = |n: i64| Placed {
-            end: (n + 5) * FRAME,
-            ..frame(n, true)
-        };
-        let pieces: Vec<_> = (0..15).step_by(5).map(long).collect();
-        let hidden = Situation {
-            latency: 100 * FRAME,
-            ..sound
-        };
-        // The first reaches over the end of what was sent, and the second over the floor.
-        assert_eq!(follow(&hidden, &pieces, i64::MIN), 0);
-        assert_eq!(follow(&hidden, &pieces, 7 * FRAME), 1);
-        assert_eq!(follow(&hidden, &pieces, 15 * FRAME), 3);
-    }
-
-    #[test]
-    fn sound_follows_the_picture() {
-        let sound = situation(Coding::Independent, sent_up_to(3), 12 * FRAME);
-        let pieces: Vec<_> = (4..10).map(|n| frame(n, true)).collect();
-        assert_eq!(follow(&sound, &pieces, 7 * FRAME), 3);
-        assert_eq!(follow(&sound, &pieces, 70 * FRAME), 6);
-        assert_eq!(follow(&sound, &pieces, i64::MIN), 0);
-    }
-
-    fn any_coding() -> impl Strategy<Value = Coding> {
-        prop_oneof![
-            Just(Coding::Raw),
-            Just(Coding::Independent),
-            Just(Coding::Delta)
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_cut_never_repeats_goes_back_or_starts_on_a_delta_frame(
-            coding in any_coding(),
-            sent in proptest::option::of(0i64..40),
-            first in 0i64..40,
-            keys in proptest::collection::vec(any::<bool>(), 1..40),
-            late in 0i64..20,
-            alive: bool,
-            waited: bool,
-            missed: bool,
-        ) {
-            let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
-            let last = first + pieces.len() as i64 - 1;
-            let position = sent.and_then(sent_up_to);
-            let situation = Situation { coding, divisible: false, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false };
-            // The naive answer: the first piece that breaks no rule, looked for one by one.
-            let naive = (0..pieces.len()).find(|i| {
-                let n = first + *i as i64;
-                let usable = coding != Coding::Delta || keys[*i];
-                let on_time = coding != Coding::Raw || *i + 1 == pieces.len() || late == 0 && n == last;
-                usable && on_time && sent.is_none_or(|s| n > s)
-            });
-            match find(&situation, &pieces) {
-                Cut::At { first: i, shift: 0 } if i < pieces.len() => prop_assert_eq!(Some(i), naive),
-                Cut::At { shift: 0, .. } => prop_assert!(waited && naive.is_none() && coding != Coding::Delta),
-                Cut::At { first: i, shift } => {
-                    prop_assert!(missed && naive.is_none() && i == pieces.len() - 1);
-                    prop_assert!(coding == Coding::Delta && keys[i]);
-                    prop_assert_eq!(pieces[i].start + shift, position.map_or(0, |p| p.end));
-                }
-                Cut::CatchUp { .. } => prop_assert!(false, "no decoder follows"),
-                Cut::Ready => prop_assert!(!waited && (alive && naive.is_some() || naive.is_none() && coding != Coding::Delta)),
-                Cut::Wait => prop_assert!(naive.is_none() && coding == Coding::Delta),
-            }
-        }
-    }
-}
+mod tests;

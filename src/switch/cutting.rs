@@ -15,8 +15,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// A key frame that does not come is asked for again.
 const ASK_AGAIN: Span = Span::from_millis(500);
-/// What is decoded unseen takes about so long for each picture: 720p on one core.
-const DECODING: i64 = 3_000_000;
 /// No picture is taken for shorter.
 const SHORTEST: i64 = 10_000_000;
 /// Key frames that may come too late before the input is moved.
@@ -60,6 +58,9 @@ impl State {
             .get(&place.input)
             .is_some_and(|input| input.timeline.is_settled());
         if gate != place.stream || !settled {
+            return false;
+        }
+        if self.is_incomplete(place.input, now) {
             return false;
         }
         let mut situation = self.situation(place.input, gate, now);
@@ -204,7 +205,7 @@ impl State {
             let length = p.end.saturating_sub(p.start).max(SHORTEST);
             start < p.end.saturating_add(length)
         });
-        let decoding = DECODING.saturating_mul(i64::from(pending.unseen));
+        let decoding = cut::DECODING.saturating_mul(i64::from(pending.unseen));
         let ready = situation.now.saturating_add(decoding);
         Report {
             from,

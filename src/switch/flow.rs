@@ -40,6 +40,7 @@ impl FailoverSwitch {
         };
         if shell.ask_latency.swap(false, Relaxed) {
             self.ask_latency(pad, place);
+            self.look_downstream();
         }
         let mut buffer = Some(buffer);
         let mut enter = false;
@@ -193,6 +194,7 @@ impl State {
         }
         let times = sink.times(sent, now);
         sink.stamp = Some(now);
+        input.fed_since.get_or_insert(now);
         let announce = std::mem::take(&mut sink.announce);
         if input.timeline.observe(now.nanos(), times.order, end) {
             input.forget_kept();

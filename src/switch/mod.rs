@@ -47,6 +47,7 @@
 mod brain;
 pub mod cut;
 mod cutting;
+mod downstream;
 mod events;
 mod flow;
 pub mod held;

@@ -22,6 +22,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 /// Encoded pieces leave this long before their time has come: a muxer waits no longer than for that, and
 /// a decoder on a busy machine needs some of it.
 const EARLY: i64 = 60_000_000;
+/// From the timeout's end to the cut: two pictures at most.
+const NOTICED: i64 = 60_000_000;
 /// What may be held beyond the latency: an input may come in gusts.
 const GUST: u64 = 1_000_000_000;
 
@@ -58,6 +60,8 @@ pub(super) struct Output {
     /// The caps that were sent last, or are on their way.
     pub(super) caps: Option<gst::Caps>,
     pub(super) eos: bool,
+    /// A decoder follows.
+    pub(super) decoded: bool,
 }
 
 /// How the outlet's thread is told of what has changed.
@@ -134,6 +138,7 @@ impl Output {
             sticky_due: true,
             caps: None,
             eos: false,
+            decoded: false,
         }
     }
 
@@ -190,19 +195,24 @@ enum Next {
 }
 
 impl State {
-    /// Whether outputs need an outlet: latency is promised, and no queue follows.
-    fn wants_outlets(&self) -> bool {
-        !self.latency.is_zero() && !self.unseen
-    }
-
     /// How long after its time an encoded piece leaves, so that a cut can still fall before it. Raw
-    /// media leave at once, their cut needs no key frame.
+    /// media leave at once, their cut needs no key frame. Before a decoder none is needed either, and the
+    /// decoder should have time: there a piece waits only until it would have been missed that the other
+    /// stream of its input stands.
     fn hold(&self) -> i64 {
         let mut sinks = self.inputs.values().flat_map(|input| input.sinks.values());
         if !sinks.any(|sink| sink.coding == Coding::Delta) {
             return i64::MIN;
         }
-        signed(self.reported_latency().0.nseconds()).saturating_sub(EARLY)
+        let most = signed(self.reported_latency().0.nseconds()).saturating_sub(EARLY);
+        if !self.unseen {
+            return most;
+        }
+        if self.outputs.len() < 2 {
+            return i64::MIN;
+        }
+        let noticed = signed(self.policy.config().timeout.nanos()).saturating_add(NOTICED);
+        if noticed <= most { noticed } else { i64::MIN }
     }
 
     fn next_out(&mut self, stream: StreamId, now: Moment) -> Next {
@@ -278,7 +288,7 @@ impl FailoverSwitch {
     pub(super) fn open_outlets(&self) {
         let opened: Vec<_> = {
             let mut state = self.state();
-            if !state.wants_outlets() {
+            if state.latency.is_zero() {
                 return;
             }
             let closed = state

@@ -18,6 +18,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// How long a new input that is ready waits for a living one to come up to it.
 pub(super) const PATIENCE: Span = Span::from_millis(150);
 
+/// An input's streams come one by one, its video up to a group of pictures after its sound. What has not come
+/// this long after the first is taken for missing.
+const COMPLETE_AFTER: Span = Span::from_millis(5_000);
+
 /// What a raw standby keeps beyond the latency: pictures that just came are good for a cut.
 pub(super) const JUST_NOW: i64 = 60_000_000;
 
@@ -48,6 +52,8 @@ pub(super) struct Input {
     pub(super) standby: crate::policy::Standby,
     pub(super) timeline: Timeline,
     pub(super) sinks: BTreeMap<StreamId, Sink>,
+    /// Since when its present source has brought something.
+    pub(super) fed_since: Option<Moment>,
 }
 
 pub(super) struct Sink {
@@ -254,7 +260,27 @@ impl State {
             waited: false,
             missed: false,
             unseen: self.unseen,
+            next_key: self.next_key(input, stream),
         }
+    }
+
+    fn next_key(&self, input: InputId, stream: StreamId) -> Option<i64> {
+        let input = self.inputs.get(&input)?;
+        let next = input.sinks.get(&stream)?.rhythm.next()?;
+        Some(input.timeline.place(next))
+    }
+
+    /// A stream that the living input on air has is yet to come from `input`, which has begun only now:
+    /// a server sends sound at once, and the picture from its next key frame on.
+    pub(super) fn is_incomplete(&self, input: InputId, now: Moment) -> bool {
+        let young = |input: &Input| input.fed_since.is_some_and(|at| now - at < COMPLETE_AFTER);
+        let Some(new) = self.inputs.get(&input).filter(|input| young(input)) else {
+            return false;
+        };
+        let old = self.on_air.and_then(|on_air| self.inputs.get(&on_air));
+        let streams = old.into_iter().flat_map(|old| old.sinks.keys());
+        let mut missing = streams.filter(|stream| !new.sinks.get(stream).is_some_and(Sink::is_fed));
+        missing.any(|stream| self.is_leaving_alive(input, *stream, now))
     }
 
     /// The input on air delivers on this stream and its next buffer is near, while `input` is about
@@ -299,6 +325,7 @@ impl Default for Input {
             standby: crate::policy::Standby::Hot,
             timeline: Timeline::new(TimeBase::Guess),
             sinks: BTreeMap::new(),
+            fed_since: None,
         }
     }
 }
@@ -307,6 +334,7 @@ impl Input {
     /// Another source will feed this input: nothing of the old one's time or pictures holds.
     pub(super) fn restart(&mut self) {
         self.timeline.reset();
+        self.fed_since = None;
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
             sink.eos = false;
