@@ -126,10 +126,25 @@ fn raw_pictures_lose_nothing_behind_a_latency() {
     });
 }
 
+/// The group of pictures that the standby keeps is decoded unseen.
+#[test]
+fn pictures_that_are_decoded_next_lose_nothing_behind_a_latency() {
+    for decoder in ["avdec_h264 !", "queue ! decodebin !"] {
+        meter::on_a_steady_machine(|| {
+            let line = Line::play("latency=1500000000", X264, decoder);
+            for report in stall_and_return(&line) {
+                check_whole(&report);
+                assert!(report.sight.freeze <= 0.020, "{report:?}");
+            }
+        });
+    }
+}
+
+/// Who is behind a tee may want every key frame: what is held back is exchanged, from one on.
 #[test]
 fn encoded_pictures_lose_nothing_behind_a_latency() {
     meter::on_a_steady_machine(|| {
-        let line = Line::play("latency=1500000000", X264, "avdec_h264 !");
+        let line = Line::play("latency=3000000000", X264, "tee ! avdec_h264 !");
         for report in stall_and_return(&line) {
             check_whole(&report);
         }

@@ -2,9 +2,10 @@
 //! What a failover shows and what it costs, with the peer beside it in the same run. Prints the tables,
 //! and writes them to RESULTS.md here.
 //!
-//!     failover-bench [SCENARIO …]
+//!     failover-bench [SCENARIO[:WORD] …]
 //!
-//! With names of scenarios only those run, and RESULTS.md stays as it is.
+//! With names of scenarios only those run, and RESULTS.md stays as it is. With a word, only the rows of
+//! what a viewer sees that have it in their case or element.
 
 mod buffers;
 mod child;
@@ -25,17 +26,17 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-type Scenario = (&'static str, fn() -> String);
+type Scenario = (&'static str, fn(&str) -> String);
 
 /// In the order of RESULTS.md.
 const SCENARIOS: [Scenario; 7] = [
     ("viewer", scenes::table),
-    ("delay", delays::table),
-    ("decoded", costs::decoded),
-    ("standby", costs::standby),
-    ("crowd", costs::crowd),
-    ("buffers", buffers_table),
-    ("decisions", decisions_table),
+    ("delay", |_| delays::table()),
+    ("decoded", |_| costs::decoded()),
+    ("standby", |_| costs::standby()),
+    ("crowd", |_| costs::crowd()),
+    ("buffers", |_| buffers_table()),
+    ("decisions", |_| decisions_table()),
 ];
 
 fn main() -> ExitCode {
@@ -61,7 +62,11 @@ fn finish(result: Result<(), String>) -> ExitCode {
 
 fn bench(only: &[String]) -> Result<(), String> {
     let names = SCENARIOS.map(|(name, _)| name);
-    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+    let chosen: Vec<(&str, &str)> = only
+        .iter()
+        .map(|only| only.split_once(':').unwrap_or((only, "")))
+        .collect();
+    if let Some((unknown, _)) = chosen.iter().find(|(name, _)| !names.contains(name)) {
         return Err(format!(
             "there is no scenario {unknown}; there are {}",
             names.join(", ")
@@ -71,10 +76,14 @@ fn bench(only: &[String]) -> Result<(), String> {
         return Err(missing);
     }
     let mut text = machine();
-    let is_chosen = |name: &str| only.is_empty() || only.iter().any(|chosen| chosen == name);
-    for (name, table) in SCENARIOS.iter().filter(|(name, _)| is_chosen(name)) {
+    for (name, table) in &SCENARIOS {
+        let choice = chosen.iter().find(|(chosen, _)| chosen == name);
+        if !only.is_empty() && choice.is_none() {
+            continue;
+        }
         progress(name);
-        let _ = write!(text, "\n## {name}\n\n{}", table());
+        let word = choice.map_or("", |(_, word)| word);
+        let _ = write!(text, "\n## {name}\n\n{}", table(word));
     }
     progress("done");
     println!("{text}");

@@ -21,8 +21,6 @@ const WORTH_WAITING: i64 = 150_000_000;
 const CHEAP: usize = 3;
 /// A latency that hides the decoding of any sane group.
 const CATCH_UP: i64 = 500_000_000;
-/// What is decoded unseen takes about so long for each picture: 720p on one core.
-pub(super) const DECODING: i64 = 3_000_000;
 /// Times of whole milliseconds are this far apart from the true ones, at most.
 const ROUNDED: i64 = 2_000_000;
 /// What is taken for the length of a piece that does not say.
@@ -71,6 +69,8 @@ pub struct Situation {
     pub unseen: bool,
     /// Where the new input's next key frame should be.
     pub next_key: Option<i64>,
+    /// What one of its pictures takes a decoder, about.
+    pub decoding: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -218,7 +218,9 @@ impl Situation {
     /// The next key frame is there before these are decoded.
     fn brings_a_key_frame_before(&self, group: &[Placed], end: i64) -> bool {
         let pictures = i64::try_from(group.len()).unwrap_or(i64::MAX);
-        let decoded = self.now.saturating_add(pictures.saturating_mul(DECODING));
+        let decoded = self
+            .now
+            .saturating_add(pictures.saturating_mul(self.decoding));
         let hidden = end.saturating_add(self.latency) >= decoded;
         let newest = group.last().map_or(i64::MAX, |piece| piece.start);
         let next = self.next_key.filter(|next| *next > newest);

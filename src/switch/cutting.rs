@@ -205,7 +205,7 @@ impl State {
             let length = p.end.saturating_sub(p.start).max(SHORTEST);
             start < p.end.saturating_add(length)
         });
-        let decoding = cut::DECODING.saturating_mul(i64::from(pending.unseen));
+        let decoding = situation.decoding.saturating_mul(i64::from(pending.unseen));
         let ready = situation.now.saturating_add(decoding);
         Report {
             from,

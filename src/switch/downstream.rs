@@ -96,3 +96,48 @@ fn is_decoder(element: &gst::Element) -> bool {
     let class = element.metadata(gst::ELEMENT_METADATA_KLASS);
     class.is_some_and(|class| class.split('/').any(|word| word == "Decoder"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a decoder is found behind this line's element `s`.
+    fn found(line: &str) -> bool {
+        gst::init().expect("GStreamer");
+        let bin = gst::parse::launch(&format!("identity name=s ! {line}")).expect(line);
+        let bin = bin.downcast::<gst::Bin>().expect("a bin");
+        let source = bin.by_name("s");
+        let pad = source.and_then(|source| source.static_pad("src"));
+        decoder_follows(&pad.expect("a source pad"))
+    }
+
+    #[test]
+    fn a_decoder_is_found_behind_what_passes_buffers_on() {
+        for line in [
+            "avdec_h264 ! fakesink",
+            "h264parse ! queue ! capsfilter ! avdec_h264 ! fakesink",
+            "queue ! ( h264parse ! identity ) ! ( avdec_h264 ) ! fakesink",
+            "multiqueue ! opusdec ! fakesink",
+            "h264parse ! decodebin ! fakesink",
+        ] {
+            assert!(found(line), "{line}");
+        }
+    }
+
+    #[test]
+    fn who_needs_all_that_is_sent_is_no_decoder() {
+        for line in [
+            "fakesink",
+            "queue ! fakesink",
+            "( h264parse ! queue ) ! fakesink",
+            "tee name=t t. ! avdec_h264 ! fakesink t. ! queue ! fakesink",
+            "h264parse ! matroskamux ! fakesink",
+            "h264parse ! rtph264pay ! fakesink",
+        ] {
+            assert!(!found(line), "{line}");
+        }
+        gst::init().expect("GStreamer");
+        let alone = gst::ElementFactory::make("identity").build().expect("it");
+        assert!(!decoder_follows(&alone.static_pad("src").expect("its pad")));
+    }
+}

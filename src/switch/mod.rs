@@ -7,7 +7,7 @@
 //! Several inputs carry the same programme and one of them should go out, the best that is healthy.
 //! `failoverswitch` is an `input-selector` that decides by itself: it leaves an input whose buffers
 //! stop, and comes back when the preferred one has proved itself. Any caps will do; encoded video is
-//! cut on key frames only. An input that stands by never blocks what feeds it.
+//! cut on key frames only, and where a decoder follows that need not be waited for. An input that stands by never blocks what feeds it.
 //!
 //! ```sh
 //! gst-launch-1.0 -m failoverswitch name=s timeout=500000000 ! videoconvert ! autovideosink \
@@ -33,8 +33,8 @@
 //! * When it is trusted again: `switch-back`, `recovery-time`.
 //! * At the start: `immediate-fallback`. At an end: `stop-on-eos`.
 //! * What comes out: `latency`. What hides a switch: for raw media the timeout and 100 ms, for encoded
-//!   media the timeout, one distance of key frames and 100 ms. `standby-max-time` and
-//!   `standby-max-bytes` bound what is kept for that.
+//!   media the timeout, one distance of key frames and 100 ms; with a decoder next, the timeout and the time
+//!   to decode one group of pictures. `standby-max-time` and `standby-max-bytes` bound what is kept for that.
 //! * By hand: `auto-switch=false`, then `active-pad`. How it stands: `active-pad`, `stats`.
 //!
 //! ## Messages

@@ -77,6 +77,8 @@ pub(super) struct Sink {
     /// On air, and what lies before the cut is sent for the decoder's sake.
     pub(super) catch_up: bool,
     pub(super) eos: bool,
+    /// What one picture takes a decoder, about.
+    pub(super) decoding: i64,
     pub(super) upstream: Option<Upstream>,
     pub(super) buffers: u64,
 }
@@ -261,6 +263,7 @@ impl State {
             missed: false,
             unseen: self.unseen,
             next_key: self.next_key(input, stream),
+            decoding: self.sink(input, stream).map_or(0, |sink| sink.decoding),
         }
     }
 
@@ -384,6 +387,7 @@ impl Sink {
             floor: i64::MIN,
             catch_up: false,
             eos: false,
+            decoding: 0,
             upstream: None,
             buffers: 0,
         }

@@ -35,6 +35,7 @@ fn situation(coding: Coding, position: Option<Position>, now: i64) -> Situation 
         missed: false,
         unseen: false,
         next_key: None,
+        decoding: 3_000_000,
     }
 }
 
@@ -301,7 +302,7 @@ proptest! {
         let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
         let last = first + pieces.len() as i64 - 1;
         let position = sent.and_then(sent_up_to);
-        let situation = Situation { coding, divisible: false, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false, next_key: None };
+        let situation = Situation { coding, divisible: false, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false, next_key: None, decoding: 3_000_000 };
         // The naive answer: the first piece that breaks no rule, looked for one by one.
         let naive = (0..pieces.len()).find(|i| {
             let n = first + *i as i64;
