@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
+//! Cuts, one by one, and random ones against naive answers.
+
 use super::*;
 use proptest::prelude::*;
 
