@@ -14,9 +14,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What an output may hold up beyond the latency: a stream of 100 Mbit/s for some seconds, or some raw
-/// pictures.
+/// pictures. A muxer holds up the sound until there is a picture, which may take a long group of pictures; and
+/// both may come by one thread.
 const QUEUE_BYTES: u32 = 96 << 20;
-const QUEUE_TIME: u64 = 4_000_000_000;
+const QUEUE_TIME: u64 = 20_000_000_000;
 
 /// One output pad and what is behind it.
 pub(super) struct Output {

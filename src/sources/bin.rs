@@ -12,7 +12,7 @@
 //! A pad is decided about when its caps are known, in the thread that brings them, before they are
 //! sent on. Linking there is safe: GStreamer sends the sticky events again to a peer that a probe has
 //! linked. Each stream has a queue, thus a thread of its own, and is exposed by it, so none waits
-//! for another.
+//! for another; but for what comes in real time over one connection, where nobody holds a stream up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -111,6 +111,12 @@ impl SourceBin {
         }
     }
 
+    /// All comes in real time and in the order of its times: a thread for each stream would cost more than
+    /// it does.
+    pub(super) fn set_in_real_time(&self) {
+        self.state().in_real_time = true;
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.imp()
             .state
@@ -137,6 +143,8 @@ pub(super) struct State {
     pub(super) announced: Vec<(gst::Element, usize)>,
     /// Whether no-more-pads was emitted.
     pub(super) told: bool,
+    /// Streams have no queues.
+    pub(super) in_real_time: bool,
     pub(super) next_audio: u32,
     pub(super) next_video: u32,
     pub(super) handlers: Vec<(glib::WeakRef<gst::Element>, glib::SignalHandlerId)>,

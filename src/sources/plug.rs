@@ -6,9 +6,9 @@
 
 use gst::prelude::*;
 
-use super::CAT;
 use super::bin::{SourceBin, Stream};
 use super::parse::{Kind, Route, make};
+use super::{CAT, Error};
 
 /// What a stream's queue holds at most. Not bounded in time, because timestamps are not to be
 /// trusted here and a stream may have to wait a whole GOP for the other. A full queue blocks only
@@ -39,12 +39,11 @@ impl SourceBin {
         kind: Kind,
         mut elements: Vec<gst::Element>,
     ) -> Result<(), String> {
-        let queue = make("queue").map_err(|error| error.to_string())?;
-        queue.set_property("max-size-bytes", QUEUE_BYTES);
-        queue.set_property("max-size-buffers", 0u32);
-        queue.set_property("max-size-time", 0u64);
-        let tail = queue.static_pad("src").ok_or("a queue without a pad")?;
-        elements.push(queue);
+        if elements.is_empty() || !self.state().in_real_time {
+            elements.push(queue().map_err(|error| error.to_string())?);
+        }
+        let tail = elements.last().and_then(|last| last.static_pad("src"));
+        let tail = tail.ok_or("a stream without an end")?;
         let source = pad.clone();
         self.state().unsettled.push(tail.clone().upcast());
         self.once_typed(&tail, move |bin, tail, _| {
@@ -133,6 +132,14 @@ impl SourceBin {
             gst::element_error!(self, gst::CoreError::Pad, ("cannot expose {}", name));
         }
     }
+}
+
+fn queue() -> Result<gst::Element, Error> {
+    let queue = make("queue")?;
+    queue.set_property("max-size-bytes", QUEUE_BYTES);
+    queue.set_property("max-size-buffers", 0u32);
+    queue.set_property("max-size-time", 0u64);
+    Ok(queue)
 }
 
 fn is_from(pad: &gst::Pad, factory: &str) -> bool {

@@ -43,6 +43,7 @@ pub(super) fn build(uri: &str, name: &str, settings: &Settings) -> Result<Source
     src.set_property("idle-timeout", idle_timeout(settings));
 
     let bin = SourceBin::new(name);
+    bin.set_in_real_time();
     let built = bin.add_many([&src, &demux]).and_then(|()| src.link(&demux));
     built.map_err(|error| malformed(uri, &error.message))?;
     bin.watch(&demux);
