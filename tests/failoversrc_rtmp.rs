@@ -52,6 +52,29 @@ fn on_air() -> io::Result<(Server, Publisher, Publisher, Programme)> {
     Ok((server, primary, backup, programme))
 }
 
+/// The server gives a new player sound at once, and the picture from the next key frame on. flvdemux alone would
+/// take this for a stream without one.
+#[test]
+fn a_picture_that_comes_long_after_the_sound_is_shown() -> io::Result<()> {
+    let server = Server::start()?;
+    // Key frames 12 s apart: the one at the start has been missed.
+    let seldom = drawn(Look::Primary).gop(300);
+    let _primary = publish(&server, "primary", seldom)?;
+    let programme = Programme::new()
+        .set("primary-uri", server.url("primary"))
+        .start();
+    programme.until_all_show(Look::Primary);
+    let [sound, picture] = ["audio_0", "video_0"].map(|name| {
+        let record = programme.record();
+        let mut seen = record.output(name).expect("an output").seen.iter();
+        let first = seen.find(|seen| seen.look == Look::Primary);
+        first.expect("it was shown").arrival
+    });
+    assert!(picture - sound > Duration::from_secs(6));
+    programme.finish(&BOTH);
+    Ok(())
+}
+
 #[test]
 fn a_killed_publisher_is_covered_and_taken_back() -> io::Result<()> {
     let (_server, mut primary, _backup, programme) = on_air()?;

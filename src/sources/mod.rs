@@ -11,6 +11,7 @@
 mod bin;
 mod element;
 mod find;
+mod flv;
 mod parse;
 mod plug;
 mod redact;

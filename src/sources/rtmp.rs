@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! `rtmp://` and `rtmps://`: rtmp2src and flvdemux.
+//! `rtmp://` and `rtmps://`: rtmp2src and a flvdemux for each kind of stream.
 //!
 //! Nothing here waits for anything: rtmp2src's first buffer is no media, and only what flvdemux finds
 //! becomes a pad. Video may come up to a GOP after audio, as its own pad at its own time.
@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::bin::SourceBin;
 use super::parse::make;
-use super::{Error, Settings, Source, Timestamps, check_handler, malformed, redact};
+use super::{Error, Settings, Source, Timestamps, check_handler, flv, malformed, redact};
 
 /// Whether this URI is for here. The HTTP-tunnelled and encrypted flavours (rtmpt, rtmpe) are not.
 pub(super) fn plays(uri: &str) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn plays(uri: &str) -> bool {
 }
 
 pub(super) fn check(uri: &str) -> Result<(), Error> {
-    for element in ["rtmp2src", "flvdemux", "h264parse", "aacparse"] {
+    for element in ["rtmp2src", "tee", "flvdemux", "h264parse", "aacparse"] {
         make(element)?;
     }
     let host = redact::host(uri);
@@ -34,7 +34,6 @@ pub(super) fn check(uri: &str) -> Result<(), Error> {
 
 pub(super) fn build(uri: &str, name: &str, settings: &Settings) -> Result<Source, Error> {
     let src = make("rtmp2src")?;
-    let demux = make("flvdemux")?;
     let handler = src.dynamic_cast_ref::<gst::URIHandler>();
     handler
         .ok_or(Error::MissingElement("rtmp2src"))?
@@ -44,9 +43,9 @@ pub(super) fn build(uri: &str, name: &str, settings: &Settings) -> Result<Source
 
     let bin = SourceBin::new(name);
     bin.set_in_real_time();
-    let built = bin.add_many([&src, &demux]).and_then(|()| src.link(&demux));
-    built.map_err(|error| malformed(uri, &error.message))?;
-    bin.watch(&demux);
+    bin.add(&src)
+        .map_err(|error| malformed(uri, &error.message))?;
+    flv::demultiplex(&bin, &src, uri)?;
     Ok(Source {
         bin: bin.upcast(),
         core: src,

@@ -11,6 +11,11 @@ pub(super) struct Samples {
 impl Samples {
     /// `None` for what is not raw sound with its channels side by side.
     pub(super) fn of(caps: &gst::CapsRef) -> Option<Self> {
+        // Others would be an error in GStreamer's log.
+        let is_raw = caps.structure(0)?.name() == "audio/x-raw";
+        if !is_raw {
+            return None;
+        }
         let info = gst_audio::AudioInfo::from_caps(caps).ok()?;
         let interleaved = info.layout() == gst_audio::AudioLayout::Interleaved;
         let bytes = usize::try_from(info.bpf())

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Two flvdemux, one for the sound and one for the picture of an RTMP stream.
+//!
+//! A single one takes a stream whose picture comes more than six seconds after its sound for one without a
+//! picture, for ever; and a server gives a new player the picture from the next key frame on only. Each of
+//! the two is shown its own tags, and an FLV header that promises nothing else.
+//!
+//! rtmp2src sends one tag in a buffer, the first with the header before it (Adobe Flash Video File Format
+//! Specification 10.1, annex E).
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
+use gst::prelude::*;
+
+use super::bin::SourceBin;
+use super::parse::{Kind, make};
+use super::{Error, malformed};
+
+/// The signature, version, flags and size of the header, and the size of no tag before.
+const HEADER: usize = 13;
+/// As much of a tag as tells what it is and when.
+const TAG_HEAD: usize = 8;
+/// What has not come after so much of the other, in milliseconds, is not waited for by who wants to know all
+/// pads; it becomes one when it comes.
+const MISSING_AFTER: i64 = 12_000;
+/// Where the header says of what kinds the tags are.
+const FLAGS: usize = 4;
+
+/// Leads what comes out of `src` to the two.
+pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Result<(), Error> {
+    let tee = make("tee")?;
+    let linked = bin.add(&tee).and_then(|()| src.link(&tee));
+    let failed = |error: gst::glib::BoolError| malformed(uri, &error.message);
+    linked.map_err(failed)?;
+    for kind in [Kind::Video, Kind::Audio] {
+        let demuxer = make("flvdemux")?;
+        let linked = bin.add(&demuxer).and_then(|()| tee.link(&demuxer));
+        linked.map_err(failed)?;
+        show_only(bin, &demuxer, kind);
+        demuxer.connect_pad_added(|_, pad| count_from_zero(pad));
+        bin.watch(&demuxer);
+    }
+    Ok(())
+}
+
+/// flvdemux begins its segment with its first tag. The two have to go on counting from the same moment.
+fn count_from_zero(pad: &gst::Pad) {
+    let endless = gst::FormattedSegment::<gst::ClockTime>::new();
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::PadProbeData::Event(event)) = &mut info.data
+            && event.type_() == gst::EventType::Segment
+        {
+            let seqnum = event.seqnum();
+            *event = gst::event::Segment::builder(&endless)
+                .seqnum(seqnum)
+                .build();
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// Lets only tags of this kind pass into a demuxer.
+fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind) {
+    let Some(sink) = demuxer.static_pad("sink") else {
+        return;
+    };
+    let (bin, weak) = (bin.downgrade(), demuxer.downgrade());
+    let patience = Patience::default();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(buffer) = info.buffer_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let tag = Tag::of(buffer);
+        let is_foreign = tag.kind.is_some_and(|other| other != kind);
+        if is_foreign && patience.is_over(tag.time) {
+            let missing = weak.upgrade().filter(|demuxer| demuxer.num_src_pads() == 0);
+            if let (Some(bin), Some(demuxer)) = (bin.upgrade(), missing) {
+                bin.settle(demuxer.upcast_ref());
+            }
+        }
+        if tag.at == 0 {
+            return match is_foreign {
+                true => gst::PadProbeReturn::Handled,
+                false => gst::PadProbeReturn::Ok,
+            };
+        }
+        match with_header_for(kind, buffer, is_foreign) {
+            Some(shown) => *buffer = shown,
+            None => return gst::PadProbeReturn::Handled,
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// The header, promising this kind alone, and the tag behind it, unless that is `foreign`.
+fn with_header_for(kind: Kind, buffer: &gst::BufferRef, foreign: bool) -> Option<gst::Buffer> {
+    let mut header = [0; HEADER];
+    buffer.copy_to_slice(0, &mut header).ok()?;
+    header[FLAGS] = match kind {
+        Kind::Audio => 4,
+        Kind::Video => 1,
+    };
+    let mut shown = gst::Buffer::from_slice(header);
+    if !foreign {
+        let all = gst::BufferCopyFlags::all();
+        shown.append(buffer.copy_region(all, HEADER..).ok()?);
+    }
+    Some(shown)
+}
+
+/// How long one kind has come without the other.
+#[derive(Default)]
+struct Patience(AtomicI64);
+
+/// Nothing has come yet: no FLV tag is of this time.
+const OVER: i64 = -1;
+
+impl Patience {
+    /// Once, when it is over.
+    fn is_over(&self, time: i64) -> bool {
+        let since = self.0.load(Relaxed);
+        if since == OVER {
+            return false;
+        }
+        if since == 0 {
+            // One millisecond later than it is, so that the first tag can be told from none.
+            self.0.store(time + 1, Relaxed);
+            return false;
+        }
+        let over = time - since > MISSING_AFTER;
+        if over {
+            self.0.store(OVER, Relaxed);
+        }
+        over
+    }
+}
+
+/// What a buffer of rtmp2src begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Tag {
+    /// Where the tag begins: behind the header, where there is one.
+    at: usize,
+    /// `None`: for both, or none at all.
+    kind: Option<Kind>,
+    /// Milliseconds.
+    time: i64,
+}
+
+impl Tag {
+    fn of(buffer: &gst::BufferRef) -> Self {
+        let mut start = [0; HEADER + TAG_HEAD];
+        let (start, _) = start.split_at_mut(buffer.size().min(HEADER + TAG_HEAD));
+        let _ = buffer.copy_to_slice(0, start);
+        let is_first = start.starts_with(b"FLV") && start.len() >= HEADER;
+        let at = if is_first { HEADER } else { 0 };
+        let head = start.get(at..).unwrap_or_default();
+        let kind = match head.first() {
+            Some(8) => Some(Kind::Audio),
+            Some(9) => Some(Kind::Video),
+            _ => None,
+        };
+        // Three bytes of size, then the lower three of the time and its highest one.
+        let time = match head {
+            [_, _, _, _, high, middle, low, highest, ..] => {
+                i64::from(i32::from_be_bytes([*highest, *high, *middle, *low]))
+            }
+            _ => 0,
+        };
+        Self { at, kind, time }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: [u8; 13] = *b"FLV\x01\x05\0\0\0\x09\0\0\0\0";
+
+    fn tag(kind: u8, time: u32) -> Vec<u8> {
+        let [highest, time @ ..] = time.to_be_bytes();
+        [
+            &[kind, 0, 0, 2][..],
+            &time,
+            &[highest, 0, 0, 0, 0xaf, 1, 0, 0, 0, 13],
+        ]
+        .concat()
+    }
+
+    fn buffer(parts: &[&[u8]]) -> gst::Buffer {
+        gst::init().expect("GStreamer");
+        gst::Buffer::from_slice(parts.concat())
+    }
+
+    #[test]
+    fn tags_are_told_apart() {
+        for (kind, of) in [(8, Some(Kind::Audio)), (9, Some(Kind::Video)), (18, None)] {
+            for (parts, at) in [
+                (vec![&tag(kind, 0x0102_0304)[..]], 0),
+                (vec![&FIRST[..], &tag(kind, 0x0102_0304)[..]], HEADER),
+            ] {
+                let seen = Tag::of(&buffer(&parts));
+                let expected = Tag {
+                    at,
+                    kind: of,
+                    time: 0x0102_0304,
+                };
+                assert_eq!(seen, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_too_short_is_for_both() {
+        for short in [&[][..], b"F", b"FLV", &FIRST[..12], &[8][..], &FIRST] {
+            let kind = Tag::of(&buffer(&[short])).kind;
+            assert!(kind.is_none() || short == [8], "{short:?}: {kind:?}");
+        }
+    }
+
+    #[test]
+    fn each_gets_a_header_of_its_own_kind_and_its_own_tags() {
+        let sound = tag(8, 0);
+        let first = buffer(&[&FIRST, &sound]);
+        let read = |shown: Option<gst::Buffer>| {
+            let shown = shown.expect("it is shown").into_mapped_buffer_readable();
+            shown.expect("it is readable").to_vec()
+        };
+        let to_sound = read(with_header_for(Kind::Audio, &first, false));
+        assert_eq!((to_sound[FLAGS], &to_sound[HEADER..]), (4, &sound[..]));
+        let to_picture = read(with_header_for(Kind::Video, &first, true));
+        assert_eq!((to_picture[FLAGS], to_picture.len()), (1, HEADER));
+    }
+
+    #[test]
+    fn patience_is_over_once() {
+        let patience = Patience::default();
+        let over: Vec<_> = (0..100)
+            .filter(|second| patience.is_over(second * 1000))
+            .collect();
+        assert_eq!(over, [13]);
+    }
+}
