@@ -54,6 +54,8 @@ pub struct Situation {
     pub position: Option<Position>,
     /// What has left for good: as `position`, unless pieces are held back.
     pub left: Option<Position>,
+    /// Where the first of the leaving input's other streams stopped.
+    pub others_end: Option<i64>,
     pub now: i64,
     /// What was promised downstream: a piece is on time until start + latency.
     pub latency: i64,
@@ -202,7 +204,7 @@ impl Situation {
         let end = if self.alive {
             position.end
         } else {
-            position.end.max(late)
+            self.stopped_at(&position).max(late)
         };
         let first = pieces.iter().rposition(|p| p.key && p.start <= end)?;
         let group = pieces.get(first..)?;
@@ -231,7 +233,8 @@ impl Situation {
     /// What is held back of the old input can be exchanged for the new one's, from the last key frame
     /// on that leaves no hole behind it.
     fn exchange(&self, pieces: &[Placed]) -> Option<usize> {
-        let end = self.position.filter(|_| self.position != self.left)?.end;
+        let position = self.position.filter(|_| self.position != self.left)?;
+        let end = self.stopped_at(&position);
         if self.unseen || self.coding != Coding::Delta {
             return None;
         }
@@ -240,6 +243,13 @@ impl Situation {
                 && piece.start <= end.saturating_add(piece.half())
                 && self.left.is_none_or(|left| left.is_followed_by(piece))
         })
+    }
+
+    /// Where the old input ceased to be whole, as far as what came since can be taken back.
+    fn stopped_at(&self, position: &Position) -> i64 {
+        let others = self.others_end.filter(|_| !self.alive);
+        let left = self.left.map_or(i64::MIN, |left| left.end);
+        others.unwrap_or(position.end).max(left).min(position.end)
     }
 
     /// Neither repeats nor goes back.

@@ -22,6 +22,9 @@ pub(super) const PATIENCE: Span = Span::from_millis(150);
 /// this long after the first is taken for missing.
 const COMPLETE_AFTER: Span = Span::from_millis(5_000);
 
+/// What lies further behind the buffer before does not say how long that was.
+const LONGEST_STEP: i64 = 500_000_000;
+
 /// What a raw standby keeps beyond the latency: pictures that just came are good for a cut.
 pub(super) const JUST_NOW: i64 = 60_000_000;
 
@@ -77,6 +80,9 @@ pub(super) struct Sink {
     /// On air, and what lies before the cut is sent for the decoder's sake.
     pub(super) catch_up: bool,
     pub(super) eos: bool,
+    /// When the buffer before began, and how long before this one.
+    order: Option<i64>,
+    step: u64,
     /// What one picture takes a decoder, about.
     pub(super) decoding: i64,
     pub(super) upstream: Option<Upstream>,
@@ -255,6 +261,7 @@ impl State {
                 .is_some_and(|sink| sink.samples.is_some()),
             position: output.and_then(|output| output.position),
             left: output.and_then(Output::left),
+            others_end: self.others_end(stream),
             now: signed(now.nanos()),
             latency: signed(self.reported_latency().0.nseconds()),
             lateness: self.inputs.get(&input).map_or(0, |i| i.timeline.lateness()),
@@ -265,6 +272,16 @@ impl State {
             next_key: self.next_key(input, stream),
             decoding: self.sink(input, stream).map_or(0, |sink| sink.decoding),
         }
+    }
+
+    /// Where the first of the other streams of the input on air stopped.
+    fn others_end(&self, stream: StreamId) -> Option<i64> {
+        let on_air = self.inputs.get(&self.on_air?)?;
+        let others = on_air.sinks.iter().filter(|(id, _)| **id != stream);
+        let fed = others.filter(|(_, sink)| sink.is_known());
+        fed.filter_map(|(id, _)| self.outputs.get(id)?.position)
+            .map(|position| position.end)
+            .min()
     }
 
     fn next_key(&self, input: InputId, stream: StreamId) -> Option<i64> {
@@ -387,6 +404,8 @@ impl Sink {
             floor: i64::MIN,
             catch_up: false,
             eos: false,
+            order: None,
+            step: 0,
             decoding: 0,
             upstream: None,
             buffers: 0,
@@ -409,8 +428,8 @@ impl Sink {
         self.stamp.is_some() || self.eos
     }
 
-    /// Times of a buffer in running time; what has none is taken as of now.
-    pub(super) fn times(&self, buffer: &gst::BufferRef, now: Moment) -> Times {
+    /// Times of a buffer in running time; what has none is taken as of now, and for as long as the one before.
+    pub(super) fn times(&mut self, buffer: &gst::BufferRef, now: Moment) -> Times {
         let running = |ts: Option<gst::ClockTime>| {
             let ts = ts?;
             match &self.segment {
@@ -423,10 +442,15 @@ impl Sink {
         };
         let (pts, dts) = (running(buffer.pts()), running(buffer.dts()));
         let now = signed(now.nanos());
+        let order = dts.or(pts).unwrap_or(now);
+        let step = order.saturating_sub(self.order.replace(order).unwrap_or(order));
+        if (1..=LONGEST_STEP).contains(&step) {
+            self.step = step.unsigned_abs();
+        }
         Times {
-            order: dts.or(pts).unwrap_or(now),
+            order,
             start: pts.or(dts).unwrap_or(now),
-            duration: buffer.duration().map_or(0, |d| d.nseconds()),
+            duration: buffer.duration().map_or(self.step, |d| d.nseconds()),
         }
     }
 }

@@ -29,6 +29,7 @@ fn situation(coding: Coding, position: Option<Position>, now: i64) -> Situation 
         divisible: false,
         position,
         left: position,
+        others_end: None,
         now,
         latency: 0,
         lateness: 0,
@@ -119,6 +120,38 @@ fn before_a_decoder_no_key_frame_is_waited_for() {
         ..hidden
     };
     assert_eq!(follow(&sound, &pieces, stopped), 4);
+}
+
+#[test]
+fn both_streams_stop_where_the_first_did_if_the_rest_can_be_taken_back() {
+    let pieces: Vec<_> = (0..20).map(|n| frame(n, n == 0)).collect();
+    let held = Situation {
+        unseen: true,
+        latency: 100 * FRAME,
+        left: sent_up_to(5),
+        others_end: Some(8 * FRAME),
+        ..situation(Coding::Delta, sent_up_to(15), 20 * FRAME)
+    };
+    let show = |situation: Situation| match find(&situation, &pieces) {
+        Cut::CatchUp { first: 0, show } => show - ROUNDED,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(show(held), 8 * FRAME);
+    let gone = Situation {
+        others_end: Some(2 * FRAME),
+        ..held
+    };
+    assert_eq!(show(gone), 6 * FRAME);
+    let later = Situation {
+        others_end: Some(30 * FRAME),
+        ..held
+    };
+    assert_eq!(show(later), 16 * FRAME);
+    let alive = Situation {
+        alive: true,
+        ..held
+    };
+    assert_eq!(show(alive), 16 * FRAME);
 }
 
 #[test]
@@ -304,7 +337,7 @@ proptest! {
         let pieces: Vec<_> = keys.iter().enumerate().map(|(i, k)| frame(first + i as i64, *k)).collect();
         let last = first + pieces.len() as i64 - 1;
         let position = sent.and_then(sent_up_to);
-        let situation = Situation { coding, divisible: false, position, left: position, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false, next_key: None, decoding: 3_000_000 };
+        let situation = Situation { coding, divisible: false, position, left: position, others_end: None, now: (last + late) * FRAME, latency: 0, lateness: 0, alive, waited, missed, unseen: false, next_key: None, decoding: 3_000_000 };
         // The naive answer: the first piece that breaks no rule, looked for one by one.
         let naive = (0..pieces.len()).find(|i| {
             let n = first + *i as i64;
