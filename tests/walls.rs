@@ -31,8 +31,9 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "policy/",
+    "switch/ageing.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
     "switch/held.rs",
