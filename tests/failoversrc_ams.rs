@@ -135,6 +135,21 @@ fn a_frozen_publisher_behind_a_living_connection_is_a_stall() {
 }
 
 #[test]
+fn pictures_alone_that_stand_still_are_a_stall() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.mute("primary", true);
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(1200) + SLACK);
+    server.mute("primary", false);
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
 fn media_play_on_when_every_socket_breaks() {
     let server = server();
     let programme = on_air(&server);
@@ -227,6 +242,32 @@ fn as_on_the_page_the_backup_keeps_the_air_until_it_fails() {
     programme.finish(&BOTH);
 }
 
+/// Plays the primary for a while; our answer.
+fn played(server: &AmsServer) -> String {
+    server.publish("primary", Look::Primary);
+    let programme = Programme::new()
+        .set("primary-uri", server.uri("primary"))
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.finish(&BOTH);
+    let answer = server.last("takeConfiguration").expect("an answer");
+    answer["sdp"].as_str().expect("an SDP").to_owned()
+}
+
+#[test]
+fn what_repairs_a_stream_is_agreed_on_where_the_server_offers_it() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        repair: true,
+        ..Habits::default()
+    });
+    let answer = played(&server);
+    for word in [" nack", " nack pli", " rtx/90000", " ulpfec/90000"] {
+        let is_agreed = answer.lines().any(|line| line.trim().ends_with(word));
+        assert!(is_agreed, "no{word} in {answer}");
+    }
+}
+
 #[test]
 fn candidates_may_come_before_their_offer_and_a_data_channel_in_it() {
     programme::init();
@@ -236,12 +277,8 @@ fn candidates_may_come_before_their_offer_and_a_data_channel_in_it() {
         unannounced: true,
         ..Habits::default()
     });
-    server.publish("primary", Look::Primary);
-    let programme = Programme::new()
-        .set("primary-uri", server.uri("primary"))
-        .start();
-    programme.until_all_show(Look::Primary);
-    programme.finish(&BOTH);
+    let answer = played(&server);
+    assert!(answer.contains("webrtc-datachannel"), "{answer}");
 }
 
 #[test]

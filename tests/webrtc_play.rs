@@ -363,3 +363,29 @@ fn sound_that_the_server_has_not_is_no_pad() -> io::Result<()> {
     assert_eq!(player.src.num_src_pads(), 1);
     Ok(())
 }
+
+#[test]
+fn what_repairs_a_stream_is_offered_and_agreed_on() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    let (offer, answer) = (server.control("offer")?, server.control("answer")?);
+    // Asked for again, on a stream of their own; repaired; and a whole picture where that is of no use.
+    for word in [
+        " nack",
+        " nack pli",
+        " ccm fir",
+        " rtx/90000",
+        " red/90000",
+        " ulpfec/90000",
+    ] {
+        let is_offered = offer.lines().any(|line| line.trim().ends_with(word));
+        assert!(is_offered, "no{word} in {offer}");
+    }
+    for word in [" nack", " nack pli", " rtx/90000", " rtx/48000"] {
+        let is_agreed = answer.lines().any(|line| line.trim().ends_with(word));
+        assert!(is_agreed, "no{word} in {answer}");
+    }
+    Ok(())
+}

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use gst_webrtc::{
-    WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCSDPType, WebRTCSessionDescription,
+    WebRTCFECType, WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCRTPTransceiver,
+    WebRTCSDPType, WebRTCSessionDescription,
 };
 use serde_json::{Value, json};
 
@@ -57,8 +58,21 @@ impl Media {
                 &[&stream, &none],
             );
         }
+        if habits.repair {
+            media.offer_repair();
+        }
         media.play();
         media
+    }
+
+    fn offer_repair(&self) {
+        for section in 0..2i32 {
+            let transceiver = self
+                .webrtc()
+                .emit_by_name::<WebRTCRTPTransceiver>("get-transceiver", &[&section]);
+            transceiver.set_property("do-nack", true);
+            transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
+        }
     }
 
     /// What a publisher offers; `count` gets the bytes that come.
@@ -184,9 +198,18 @@ impl Media {
 
     pub(super) fn freeze(&self, frozen: bool) {
         for name in ["v", "a"] {
-            let valve = self.pipeline.by_name(name).expect("a valve");
-            valve.set_property("drop", frozen);
+            self.hold(name, frozen);
         }
+    }
+
+    /// Pictures only.
+    pub(super) fn mute(&self, muted: bool) {
+        self.hold("v", muted);
+    }
+
+    fn hold(&self, valve: &str, held: bool) {
+        let valve = self.pipeline.by_name(valve).expect("a valve");
+        valve.set_property("drop", held);
     }
 
     pub(super) fn ended_word(&self) -> &'static str {

@@ -60,6 +60,8 @@ pub(crate) struct Habits {
     pub(crate) data_channel: bool,
     /// Offers do not say which SSRC belongs to which section.
     pub(crate) unannounced: bool,
+    /// What repairs a stream is offered with it: RTX and FEC.
+    pub(crate) repair: bool,
     /// Pings are not answered.
     pub(crate) deaf: bool,
     /// Who may play: nobody without this.
@@ -160,28 +162,24 @@ impl AmsServer {
 
     /// Its media stand still, or go on; everything else lives.
     pub(crate) fn freeze(&self, stream: &str, frozen: bool) {
-        for session in self
-            .shared
-            .lock()
-            .sessions
-            .iter()
-            .filter(|s| s.stream == stream)
-        {
-            session.media.freeze(frozen);
-        }
+        self.with_media(stream, |media| media.freeze(frozen));
+    }
+
+    /// Its pictures stand still, or go on; its sound is heard.
+    pub(crate) fn mute(&self, stream: &str, muted: bool) {
+        self.with_media(stream, |media| media.mute(muted));
     }
 
     /// A new offer in the middle of the programme.
     pub(crate) fn renegotiate(&self, stream: &str) {
-        for session in self
-            .shared
-            .lock()
-            .sessions
-            .iter()
-            .filter(|s| s.stream == stream)
-        {
-            session.media.offer();
-        }
+        self.with_media(stream, Media::offer);
+    }
+
+    fn with_media(&self, stream: &str, act: impl Fn(&Media)) {
+        let state = self.shared.lock();
+        let sessions = state.sessions.iter();
+        let own = sessions.filter(|session| session.stream == stream);
+        own.for_each(|session| act(&session.media));
     }
 
     /// Every socket breaks; media go on.

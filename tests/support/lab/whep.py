@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MPL-2.0
 """A WHEP server with aiortc: a moving picture and a tone, and faults on request.
 
-Prints its port in the first line. Everything stays on 127.0.0.1.
+Prints its port in the first line. Everything stays on 127.0.0.1, or on the address of a network
+namespace of its own (--host). With --cert and --key, files in PEM form, it speaks HTTPS.
 
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
+            [--host ADDRESS] [--cert FILE --key FILE]
 
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
@@ -14,6 +16,8 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
     /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
+    /ctl/offer        the last offer that came
+    /ctl/answer       the last answer that was given
 """
 
 import argparse
@@ -21,6 +25,7 @@ import array
 import asyncio
 import fractions
 import math
+import ssl
 import time
 import uuid
 
@@ -32,9 +37,6 @@ from av import AudioFrame, VideoFrame
 
 WIDTH, HEIGHT, FPS = 320, 192, 25
 RATE, CHUNK = 48000, 960
-
-# aioice leaves loopback out; here there is nothing else.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
 
 def let_rsa_in():
@@ -74,6 +76,7 @@ class Faults:
 
 FAULTS = Faults()
 SESSIONS = {}
+SAID = {"offer": "", "answer": ""}
 
 
 class Paced(MediaStreamTrack):
@@ -159,7 +162,8 @@ async def play(request):
             SESSIONS.pop(name, None)
             await connection.close()
 
-    offer = RTCSessionDescription(await request.text(), "offer")
+    SAID["offer"] = await request.text()
+    offer = RTCSessionDescription(SAID["offer"], "offer")
     await connection.setRemoteDescription(offer)
     for transceiver in connection.getTransceivers():
         if transceiver.kind == "video":
@@ -171,9 +175,10 @@ async def play(request):
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
+    SAID["answer"] = connection.localDescription.sdp
     return web.Response(
         status=201,
-        text=connection.localDescription.sdp,
+        text=SAID["answer"],
         content_type="application/sdp",
         headers={"Location": f"/session/{name}", "ETag": f'"{name}"'},
     )
@@ -212,6 +217,8 @@ async def control(request):
         return web.Response(text=str(FAULTS.asked))
     elif what == "count":
         return web.Response(text=str(len(SESSIONS)))
+    elif what in SAID:
+        return web.Response(text=SAID[what])
     else:
         return web.Response(status=404)
     return web.Response(text="ok")
@@ -226,7 +233,13 @@ async def serve(options):
     app.router.add_get("/ctl/{what}", control)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", options.port)
+    # The address of a namespace may come later than its server.
+    host = "127.0.0.1" if options.host == "127.0.0.1" else "0.0.0.0"
+    secure = None
+    if options.cert:
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(options.cert, options.key)
+    site = web.TCPSite(runner, host, options.port, ssl_context=secure)
     await site.start()
     print(site._server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
@@ -240,10 +253,15 @@ def main():
     parser.add_argument("--tone", type=int, default=440, help="Hz, a multiple of 10")
     parser.add_argument("--no-audio", action="store_true")
     parser.add_argument("--ecdsa-only", action="store_true")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--cert")
+    parser.add_argument("--key")
     options = parser.parse_args()
     if not options.ecdsa_only:
         let_rsa_in()
     count_requests_for_key_frames()
+    # aioice leaves loopback out; here there is nothing else.
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [options.host]
     try:
         asyncio.run(serve(options))
     except KeyboardInterrupt:
