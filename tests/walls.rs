@@ -324,7 +324,8 @@ fn test_modules(files: &[File]) -> Vec<String> {
             None => file.path.trim_end_matches(".rs"),
         };
         let lines: Vec<_> = file.text.lines().collect();
-        for pair in lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]") {
+        let tests = ["#[cfg(test)]", "#[cfg(any(test, fuzzing))]"];
+        for pair in lines.windows(2).filter(|pair| tests.contains(&pair[0])) {
             let name = pair[1].rsplit("mod ").next().unwrap_or_default();
             if let Some(name) = name.strip_suffix(';') {
                 modules.push(format!("{folder}/{name}"));

@@ -6,7 +6,7 @@ Prints its port in the first line. Everything stays on 127.0.0.1, or on the addr
 namespace of its own (--host). With --cert and --key, files in PEM form, it speaks HTTPS.
 
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
-            [--host ADDRESS] [--cert FILE --key FILE]
+            [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
 
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
@@ -82,10 +82,15 @@ SAID = {"offer": "", "answer": ""}
 class Paced(MediaStreamTrack):
     """Frame n at n times its length, later ones as they come due; a fault holds them back."""
 
-    def __init__(self):
+    def __init__(self, epoch=None):
         super().__init__()
         self.start = None
         self.number = 0
+        if epoch is not None:
+            # In step with whoever began at the same time.
+            elapsed = time.time() - epoch
+            self.start = time.monotonic() - elapsed
+            self.number = int(elapsed * FPS)
 
     async def due(self, seconds):
         if self.start is None:
@@ -126,6 +131,56 @@ class Picture(Paced):
         return frame
 
 
+class Numbered(Paced):
+    """Frames that carry name and number in their pixels, as tests/support/meter/code.rs draws them."""
+
+    kind = "video"
+    ACROSS, DOWN, SPELLING, DARK, LIGHT = 32, 18, (0, 8, 17), 40, 210
+    # After eight seconds numbers begin again, as on a tape.
+    CYCLE = 8 * FPS
+
+    def __init__(self, name, epoch):
+        super().__init__(epoch)
+        self.name = name
+
+    @staticmethod
+    def scatter(value):
+        mixed = (value + 0x51ED270B) & 0xFFFFFFFF
+        for factor in (0x7FEB352D, 0x846CA68B):
+            mixed = ((mixed ^ mixed >> 16) * factor) & 0xFFFFFFFF
+        return mixed ^ mixed >> 15
+
+    def is_light(self, number, word, x, y):
+        block = y * self.ACROSS + x
+        if y in self.SPELLING:
+            return word >> (self.ACROSS - 1 - x) & 1
+        if block % 2 == 0:
+            return self.scatter(self.name << 16 | block) & 1
+        turn = (number + block) // 64
+        return self.scatter(self.name << 28 | block << 16 | turn) & 1
+
+    async def recv(self):
+        place = await self.due(1 / FPS)
+        number = place % self.CYCLE
+        payload = self.name << 16 | number
+        word = payload << 12 | self.scatter(payload) & 0xFFF
+        width, height = 320, 180
+        frame = VideoFrame(width, height, "yuv420p")
+        luma, *colours = frame.planes
+        across, down = width // self.ACROSS, height // self.DOWN
+        blocks = bytes([self.DARK]) * across, bytes([self.LIGHT]) * across
+        padding = bytes(luma.line_size - width)
+        rows = (
+            b"".join(blocks[self.is_light(number, word, x, y)] for x in range(self.ACROSS))
+            for y in range(self.DOWN)
+        )
+        luma.update(b"".join((row + padding) * down for row in rows))
+        for plane in colours:
+            plane.update(bytes([128]) * plane.buffer_size)
+        frame.pts, frame.time_base = place * 90000 // FPS, fractions.Fraction(1, 90000)
+        return frame
+
+
 class Tone(Paced):
     kind = "audio"
 
@@ -143,6 +198,13 @@ class Tone(Paced):
         frame.sample_rate = RATE
         frame.pts, frame.time_base = number * CHUNK, fractions.Fraction(1, RATE)
         return frame
+
+
+def picture(options):
+    if not options.numbered:
+        return Picture(options.colour)
+    name, epoch = options.numbered.split("@")
+    return Numbered(int(name), float(epoch))
 
 
 async def play(request):
@@ -171,7 +233,7 @@ async def play(request):
             codecs = RTCRtpSender.getCapabilities("video").codecs
             preferred = [c for c in codecs if c.mimeType.lower() in (mime, "video/rtx")]
             transceiver.setCodecPreferences(preferred)
-            connection.addTrack(Picture(options.colour))
+            connection.addTrack(picture(options))
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
@@ -255,6 +317,7 @@ def main():
     parser.add_argument("--ecdsa-only", action="store_true")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--cert")
+    parser.add_argument("--numbered", help="NAME@EPOCH: numbered frames, frame 0 at that Unix time")
     parser.add_argument("--key")
     options = parser.parse_args()
     if not options.ecdsa_only:
