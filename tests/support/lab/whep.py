@@ -16,6 +16,7 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
     /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
+    /ctl/times        of the last session: when it was asked for, answered, connected; Unix time each
     /ctl/offer        the last offer that came
     /ctl/answer       the last answer that was given
 """
@@ -77,6 +78,7 @@ class Faults:
 FAULTS = Faults()
 SESSIONS = {}
 SAID = {"offer": "", "answer": ""}
+TIMES = []
 
 
 class Paced(MediaStreamTrack):
@@ -208,6 +210,7 @@ def picture(options):
 
 
 async def play(request):
+    TIMES[:] = [time.time()]
     if FAULTS.delay:
         await asyncio.sleep(FAULTS.delay)
     if FAULTS.refusals:
@@ -220,6 +223,8 @@ async def play(request):
 
     @connection.on("connectionstatechange")
     async def changed():
+        if connection.connectionState == "connected":
+            TIMES.append(time.time())
         if connection.connectionState in ("failed", "closed"):
             SESSIONS.pop(name, None)
             await connection.close()
@@ -238,6 +243,7 @@ async def play(request):
             connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
     SAID["answer"] = connection.localDescription.sdp
+    TIMES.append(time.time())
     return web.Response(
         status=201,
         text=SAID["answer"],
@@ -279,6 +285,8 @@ async def control(request):
         return web.Response(text=str(FAULTS.asked))
     elif what == "count":
         return web.Response(text=str(len(SESSIONS)))
+    elif what == "times":
+        return web.Response(text=" ".join(map(str, TIMES)))
     elif what in SAID:
         return web.Response(text=SAID[what])
     else:
