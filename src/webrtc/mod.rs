@@ -44,6 +44,8 @@
 //! Since: 0.2
 
 mod ams;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod imp;
 mod line;
