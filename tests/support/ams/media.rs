@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Habits, notification};
 use crate::programme::{Look, picture, tone};
 
-type Say = Arc<dyn Fn(Value) + Send + Sync>;
+pub(super) type Say = Arc<dyn Fn(Value) + Send + Sync>;
 
 pub(super) struct Media {
     pipeline: gst::Pipeline,

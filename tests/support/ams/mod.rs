@@ -2,12 +2,13 @@
 //! A small server that speaks Ant Media's WebSocket protocol, with webrtcbin behind it: streams of a
 //! look each, and every fault that a player meets, at the moment that a test wants it.
 //!
-//! It lives in the test's process, on a port of its own, and goes with it. What it says is checked
-//! against Ant Media's own browser SDK (tests/ams_sdk.rs).
+//! It lives in the test's process, on a port of its own, and goes with it; its media can be a process
+//! of their own. What it says is checked against Ant Media's own browser SDK (tests/ams_sdk.rs).
 
 // Every test takes the part that it needs.
 #![allow(dead_code)]
 
+mod apart;
 mod connection;
 mod media;
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::programme::Look;
+use apart::Half;
 use media::Media;
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -62,6 +64,9 @@ pub(crate) struct Habits {
     pub(crate) unannounced: bool,
     /// What repairs a stream is offered with it: RTX and FEC.
     pub(crate) repair: bool,
+    /// The stream whose sessions have a process each for their media, with aiortc. It lives no longer
+    /// than the session's socket.
+    pub(crate) apart: Option<&'static str>,
     /// Pings are not answered.
     pub(crate) deaf: bool,
     /// Who may play: nobody without this.
@@ -78,7 +83,7 @@ struct Viewer {
 struct Session {
     viewer: u64,
     stream: String,
-    media: Media,
+    media: Half,
 }
 
 /// What a connection's thread is told.
@@ -155,7 +160,7 @@ impl AmsServer {
         let mut state = self.shared.lock();
         let sessions = state.take_sessions(|session| session.stream == stream);
         for session in &sessions {
-            session.media.freeze(true);
+            session.media.kill();
         }
         state.dead.extend(sessions);
     }
@@ -179,7 +184,7 @@ impl AmsServer {
         let state = self.shared.lock();
         let sessions = state.sessions.iter();
         let own = sessions.filter(|session| session.stream == stream);
-        own.for_each(|session| act(&session.media));
+        own.for_each(|session| act(session.media.here()));
     }
 
     /// Every socket breaks; media go on.

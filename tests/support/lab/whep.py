@@ -8,6 +8,10 @@ namespace of its own (--host). With --cert and --key, files in PEM form, it spea
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
             [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
 
+With --offer it is no server but the sending half of one session: it prints its offer, and takes the
+answer and candidates from its input, a JSON object in each line. With --data-channel there is one in
+the offer.
+
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
     /ctl/mute         no pictures any more, sound goes on; /ctl/resume
@@ -25,8 +29,10 @@ import argparse
 import array
 import asyncio
 import fractions
+import json
 import math
 import ssl
+import sys
 import time
 import uuid
 
@@ -34,6 +40,7 @@ import aioice.ice
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, rtcdtlstransport
 from aiortc.mediastreams import MediaStreamTrack
+from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame, VideoFrame
 
 WIDTH, HEIGHT, FPS = 320, 192, 25
@@ -202,6 +209,12 @@ class Tone(Paced):
         return frame
 
 
+def preferred(codec):
+    wanted = f"video/{codec}", "video/rtx"
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    return [c for c in codecs if c.mimeType.lower() in wanted]
+
+
 def picture(options):
     if not options.numbered:
         return Picture(options.colour)
@@ -234,10 +247,7 @@ async def play(request):
     await connection.setRemoteDescription(offer)
     for transceiver in connection.getTransceivers():
         if transceiver.kind == "video":
-            mime = f"video/{options.codec}".lower()
-            codecs = RTCRtpSender.getCapabilities("video").codecs
-            preferred = [c for c in codecs if c.mimeType.lower() in (mime, "video/rtx")]
-            transceiver.setCodecPreferences(preferred)
+            transceiver.setCodecPreferences(preferred(options.codec))
             connection.addTrack(picture(options))
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
@@ -294,6 +304,40 @@ async def control(request):
     return web.Response(text="ok")
 
 
+async def offer(options):
+    """The sending half of a session whose signalling is somebody else's."""
+    connection = RTCPeerConnection()
+    if options.data_channel:
+        connection.createDataChannel("data")
+    connection.addTrack(picture(options))
+    if not options.no_audio:
+        connection.addTrack(Tone(options.tone))
+    for transceiver in connection.getTransceivers():
+        transceiver.direction = "sendonly"
+        if transceiver.kind == "video":
+            transceiver.setCodecPreferences(preferred(options.codec))
+
+    @connection.on("connectionstatechange")
+    async def changed():
+        print(json.dumps({"state": connection.connectionState}), flush=True)
+
+    await connection.setLocalDescription(await connection.createOffer())
+    print(json.dumps({"sdp": connection.localDescription.sdp}), flush=True)
+    reader = asyncio.StreamReader(limit=1 << 20)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := await reader.readline():
+        said = json.loads(line)
+        if "sdp" in said:
+            answer = RTCSessionDescription(said["sdp"], "answer")
+            await connection.setRemoteDescription(answer)
+        elif " udp " in said["candidate"].lower():
+            candidate = candidate_from_sdp(said["candidate"].removeprefix("candidate:"))
+            candidate.sdpMLineIndex = said["label"]
+            await connection.addIceCandidate(candidate)
+    await connection.close()
+
+
 async def serve(options):
     app = web.Application()
     app["options"] = options
@@ -324,6 +368,8 @@ def main():
     parser.add_argument("--no-audio", action="store_true")
     parser.add_argument("--ecdsa-only", action="store_true")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--offer", action="store_true")
+    parser.add_argument("--data-channel", action="store_true")
     parser.add_argument("--cert")
     parser.add_argument("--numbered", help="NAME@EPOCH: numbered frames, frame 0 at that Unix time")
     parser.add_argument("--key")
@@ -334,7 +380,7 @@ def main():
     # aioice leaves loopback out; here there is nothing else.
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [options.host]
     try:
-        asyncio.run(serve(options))
+        asyncio.run(offer(options) if options.offer else serve(options))
     except KeyboardInterrupt:
         pass
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::process::{Process, Scratch};
 
-pub(super) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
 const START_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A server that accepts connections. Dropping it kills it.
@@ -121,7 +121,7 @@ pub(super) fn built() -> PathBuf {
 }
 
 /// Python with aiortc.
-pub(super) fn python() -> io::Result<PathBuf> {
+pub(crate) fn python() -> io::Result<PathBuf> {
     let python = built().join("lab/venv/bin/python");
     match python.is_file() {
         true => Ok(python),
