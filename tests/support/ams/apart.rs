@@ -76,12 +76,7 @@ impl Half {
         if habits.apart == Some(stream) {
             return Self::Apart(Apart::sending(look, stream, habits, say));
         }
-        let media = Media::sending(look, stream, habits, say);
-        match habits.unannounced {
-            true => media.offer(),
-            false => media.offer_with_sources(),
-        }
-        Self::Here(media)
+        Self::Here(Media::sending(look, stream, habits, say))
     }
 
     /// Only this one's wishes can be so special.

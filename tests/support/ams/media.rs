@@ -33,7 +33,7 @@ struct Line {
 }
 
 impl Media {
-    /// What is offered to a player.
+    /// What is offered to a player, as soon as it can be.
     pub(super) fn sending(look: Look, stream: &str, habits: Habits, say: Say) -> Self {
         let valve = "valve drop-mode=forward-sticky-events";
         let description = format!(
@@ -61,7 +61,14 @@ impl Media {
         if habits.repair {
             media.offer_repair();
         }
+        // Before anything flows: what webrtcbin gets too early it blocks, and nothing follows it.
+        if !habits.unannounced {
+            media.offer_with_sources();
+        }
         media.play();
+        if habits.unannounced {
+            media.offer();
+        }
         media
     }
 
@@ -145,7 +152,7 @@ impl Media {
     }
 
     /// As soon as the SSRCs are known, so that the offer announces them.
-    pub(super) fn offer_with_sources(&self) {
+    fn offer_with_sources(&self) {
         let (line, waiting) = (self.line.clone(), Arc::new(AtomicUsize::new(2)));
         for name in ["v", "a"] {
             let valve = self.pipeline.by_name(name).expect("a valve");
