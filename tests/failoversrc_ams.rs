@@ -327,6 +327,16 @@ fn what_repairs_a_stream_is_agreed_on_where_the_server_offers_it() {
 }
 
 #[test]
+fn a_stream_whose_first_key_frame_is_lost_asks_for_another() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        headless: true,
+        ..Habits::default()
+    });
+    played(&server);
+}
+
+#[test]
 fn candidates_may_come_before_their_offer_and_a_data_channel_in_it() {
     programme::init();
     let server = AmsServer::with(Habits {

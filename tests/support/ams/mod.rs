@@ -64,6 +64,8 @@ pub(crate) struct Habits {
     pub(crate) unannounced: bool,
     /// What repairs a stream is offered with it: RTX and FEC.
     pub(crate) repair: bool,
+    /// Key frames are made only when they are asked for, and the first one is lost.
+    pub(crate) headless: bool,
     /// The stream whose sessions have a process each for their media, with aiortc. It lives no longer
     /// than the session's socket.
     pub(crate) apart: Option<&'static str>,
