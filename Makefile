@@ -12,7 +12,7 @@ FOLDER = $(if $(PREFIX),$(shell pkg-config --define-variable=prefix=$(PREFIX) --
 # Built as the user, copied as root where only root may write.
 SUDO = $(if $(PREFIX),$(if $(DESTDIR),,$(shell test -w '$(PREFIX)' || echo sudo)))
 
-.PHONY: help setup build demo test check bench install uninstall clean
+.PHONY: help setup build demo test check fuzz bench install uninstall clean
 
 help:
 	@echo 'make demo        two RTMP streams die and come back while the output plays on'
@@ -24,6 +24,8 @@ help:
 	@echo 'make bench       what a failover shows and costs, beside the peer'
 	@echo '                 (ONLY=viewer or ONLY="delay crowd" for some of it)'
 	@echo 'make check       formatting, lints, documentation'
+	@echo 'make fuzz        what comes off the wire, made up, a minute for each kind'
+	@echo '                 (FOR=600 for ten minutes each; it needs cargo-fuzz)'
 	@echo 'make setup       what demo and test need, installed on Debian and Ubuntu'
 	@echo 'make clean       remove what was built'
 
@@ -47,6 +49,9 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --no-deps
+
+fuzz:
+	scripts/fuzz.sh $(or $(FOR),60)
 
 bench:
 	@scripts/setup.sh test

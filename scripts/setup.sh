@@ -14,7 +14,7 @@ build_packages=(gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugin
 gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-libav gstreamer1.0-nice)
 lab_packages=(nginx libnginx-mod-rtmp ffmpeg fonts-dejavu-core)
 window_packages=(gstreamer1.0-x gstreamer1.0-alsa)
-test_packages=(python3-venv chromium python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind)
+test_packages=(python3-venv chromium python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind coturn iproute2)
 
 # The npm that a Node.js from elsewhere brings is as good.
 command -v npm >/dev/null || test_packages+=(nodejs npm)
@@ -52,27 +52,29 @@ install_debian_packages() {
     collect_missing "for a real RTMP server and publishers on this machine" "${lab_packages[@]}"
     case $purpose in
         window) collect_missing "to show the video in a window" "${window_packages[@]}" ;;
-        test) collect_missing "for the Python example and the leak test" "${test_packages[@]}" ;;
+        test) collect_missing "for the Python example, the leak test and tests with WebRTC" "${test_packages[@]}" ;;
     esac
     ((${#missing[@]})) || return 0
 
-    local nginx_is_new=false
-    [[ " ${missing[*]} " == *" nginx "* ]] && nginx_is_new=true
+    local new_services=() service
+    for service in nginx coturn; do
+        [[ " ${missing[*]} " == *" $service "* ]] && new_services+=("$service")
+    done
     local as_root=()
     if ((EUID != 0)); then
         command -v sudo >/dev/null ||
             die "this needs root and there is no sudo. As root, run: apt-get install --no-install-recommends ${missing[*]}"
         as_root=(sudo)
     fi
-    "$nginx_is_new" && hold_nginx_service
+    hold_services
     "${as_root[@]}" apt-get update -q
     # RUNLEVEL=1 keeps a classic init from starting services that the installation brings.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
         apt-get install -y -q --no-install-recommends "${missing[@]}" || {
-        "$nginx_is_new" && release_nginx_service
+        release_services
         die "apt-get could not install: ${missing[*]}"
     }
-    "$nginx_is_new" && release_nginx_service
+    release_services
     say "setup: done"
 }
 
@@ -91,19 +93,26 @@ collect_missing() {
     missing+=("${lacking[@]}")
 }
 
-# We start an nginx of our own when we need it; the package must not open port 80 on this machine,
-# now or at the next boot. A masked unit cannot be started by the package's scripts.
-hold_nginx_service() {
+# We start an nginx and a coturn of our own when we need them; the packages must not open ports on this
+# machine, now or at the next boot. A masked unit cannot be started by the package's scripts.
+hold_services() {
     command -v systemctl >/dev/null || return 0
-    "${as_root[@]}" systemctl mask --quiet nginx.service
+    local service
+    for service in "${new_services[@]}"; do
+        "${as_root[@]}" systemctl mask --quiet "$service.service"
+    done
 }
 
-release_nginx_service() {
-    if command -v systemctl >/dev/null; then
-        "${as_root[@]}" systemctl unmask --quiet nginx.service || true
-    fi
-    "${as_root[@]}" update-rc.d nginx disable >/dev/null 2>&1 || true
-    say "setup: nginx is installed, its system service is off (systemctl enable nginx turns it on)"
+release_services() {
+    local service
+    for service in "${new_services[@]}"; do
+        if command -v systemctl >/dev/null; then
+            "${as_root[@]}" systemctl unmask --quiet "$service.service" || true
+            "${as_root[@]}" systemctl disable --quiet "$service.service" 2>/dev/null || true
+        fi
+        "${as_root[@]}" update-rc.d "$service" disable >/dev/null 2>&1 || true
+        say "setup: $service is installed, its system service is off (systemctl enable $service turns it on)"
+    done
 }
 
 # ---- PyPI ---------------------------------------------------------------------------------------

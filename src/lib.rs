@@ -18,6 +18,9 @@ mod sources;
 #[doc(hidden)]
 pub mod switch;
 mod webrtc;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub use webrtc::fuzzing;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
     switch::register(plugin)?;

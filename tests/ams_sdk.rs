@@ -5,6 +5,8 @@
 
 #[path = "support/ams/mod.rs"]
 mod ams;
+#[path = "support/lab/mod.rs"]
+mod lab;
 #[path = "support/programme/mod.rs"]
 mod programme;
 

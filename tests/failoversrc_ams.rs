@@ -4,6 +4,8 @@
 
 #[path = "support/ams/mod.rs"]
 mod ams;
+#[path = "support/lab/mod.rs"]
+mod lab;
 #[path = "support/programme/mod.rs"]
 mod programme;
 
@@ -20,11 +22,23 @@ const START: (i32, i32, &str) = (-1, 0, "startup");
 const PAGE: &str = "id=primary&backupStreamId=backup&playOrder=webrtc";
 
 fn server() -> AmsServer {
+    server_with(Habits::default())
+}
+
+fn server_with(habits: Habits) -> AmsServer {
     programme::init();
-    let server = AmsServer::start();
+    let server = AmsServer::with(habits);
     server.publish("primary", Look::Primary);
     server.publish("backup", Look::Backup);
     server
+}
+
+/// The primary's media are a process that can be killed.
+fn server_apart() -> AmsServer {
+    server_with(Habits {
+        apart: Some("primary"),
+        ..Habits::default()
+    })
 }
 
 /// By the address of its player page.
@@ -95,7 +109,7 @@ fn a_cold_backup_follows_a_stream_that_is_stopped() {
 
 #[test]
 fn media_that_die_without_a_word_are_a_stall() {
-    let server = server();
+    let server = server_apart();
     let programme = on_air(&server);
     let since = Instant::now();
     server.kill("primary");
@@ -109,13 +123,26 @@ fn media_that_die_without_a_word_are_a_stall() {
 
 #[test]
 fn a_cold_backup_follows_media_that_die_without_a_word() {
-    let server = server();
+    let server = server_apart();
     let programme = player(&server).set_nick("standby", "cold").start();
     programme.until_all_show(Look::Primary);
     let since = Instant::now();
     server.kill("primary");
     programme.until_all_show(Look::Backup);
     assert!(gap(&programme, since) < Duration::from_millis(2500) + SLACK);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_cold_backup_follows_a_frozen_publisher() {
+    let server = server();
+    let programme = player(&server).set_nick("standby", "cold").start();
+    programme.until_all_show(Look::Primary);
+    let since = Instant::now();
+    server.freeze("primary", true);
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(2500) + SLACK);
+    programme.check_switches(&[START, (0, 1, "stall")]);
     programme.finish(&BOTH);
 }
 
@@ -128,6 +155,21 @@ fn a_frozen_publisher_behind_a_living_connection_is_a_stall() {
     programme.until_all_show(Look::Backup);
     assert!(gap(&programme, since) < Duration::from_millis(1200) + SLACK);
     server.freeze("primary", false);
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn pictures_alone_that_stand_still_are_a_stall() {
+    let server = server();
+    let programme = on_air(&server);
+    let since = Instant::now();
+    server.mute("primary", true);
+    programme.until_all_show(Look::Backup);
+    assert!(gap(&programme, since) < Duration::from_millis(1200) + SLACK);
+    server.mute("primary", false);
     programme.until_switches(3);
     programme.until_all_show(Look::Primary);
     programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
@@ -162,29 +204,38 @@ fn a_stream_that_is_absent_at_the_start_costs_less_than_a_second() {
     let server = server();
     server.unpublish("primary");
     let programme = player(&server);
-    let since = Instant::now();
-    programme.play();
-    programme.until_output_shows("video_0", Look::Backup);
-    let first = {
-        let record = programme.record();
-        let video = record.output("video_0").expect("a picture");
-        video
-            .seen
-            .iter()
-            .find(|seen| seen.look == Look::Backup)
-            .expect("the backup")
-            .arrival
-    };
-    println!("figure: absent at the start {:?}", first - since);
-    assert!(
-        first - since < Duration::from_millis(1000) + SLACK,
-        "{:?}",
-        first - since
-    );
+    let first = until_backup_begins(&programme);
+    assert!(first < Duration::from_millis(1000) + SLACK, "{first:?}");
     server.publish("primary", Look::Primary);
     programme.until_all_show(Look::Primary);
     programme.check_switches(&[(-1, 1, "startup"), (1, 0, "recovered")]);
     programme.finish(&BOTH);
+}
+
+#[test]
+fn a_cold_backup_covers_a_stream_that_is_absent_at_the_start() {
+    let server = server();
+    server.unpublish("primary");
+    let programme = player(&server).set_nick("standby", "cold");
+    let first = until_backup_begins(&programme);
+    assert!(first < Duration::from_millis(1000) + SLACK, "{first:?}");
+    programme.check_switches(&[(-1, 1, "startup")]);
+    programme.finish(&BOTH);
+}
+
+/// From the start to the backup's first picture.
+fn until_backup_begins(programme: &Programme) -> Duration {
+    let since = Instant::now();
+    programme.play();
+    programme.until_output_shows("video_0", Look::Backup);
+    let record = programme.record();
+    let video = record.output("video_0").expect("a picture");
+    let mut seen = video.seen.iter();
+    let first = seen.find(|seen| seen.look == Look::Backup);
+    let took = first.expect("the backup").arrival - since;
+    let name = std::thread::current();
+    println!("figure: {} {took:?}", name.name().unwrap_or_default());
+    took
 }
 
 #[test]
@@ -219,12 +270,70 @@ fn as_on_the_page_the_backup_keeps_the_air_until_it_fails() {
             .is_some_and(|s| s.new == "flowing")
     });
     programme.until_all_show(Look::Backup);
+    let gap = until_backup_fails(&server, &programme);
+    assert!(gap < Duration::from_millis(300) + SLACK);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_cold_backup_that_fails_is_followed_by_the_primary() {
+    let server = server();
+    let programme = player(&server)
+        .set_nick("switch-back", "on-failure")
+        .set_nick("standby", "cold")
+        .start();
+    programme.until_all_show(Look::Primary);
+    server.unpublish("primary");
+    programme.until_all_show(Look::Backup);
+    server.publish("primary", Look::Primary);
+    let gap = until_backup_fails(&server, &programme);
+    assert!(gap < Duration::from_millis(1500) + SLACK);
+    programme.finish(&BOTH);
+}
+
+/// How long nothing was seen.
+fn until_backup_fails(server: &AmsServer, programme: &Programme) -> Duration {
     let since = Instant::now();
     server.unpublish("backup");
     programme.until_all_show(Look::Primary);
-    assert!(gap(&programme, since) < Duration::from_millis(300) + SLACK);
     programme.check_switches(&[START, (0, 1, "eos"), (1, 0, "eos")]);
+    gap(programme, since)
+}
+
+/// Plays the primary for a while; our answer.
+fn played(server: &AmsServer) -> String {
+    server.publish("primary", Look::Primary);
+    let programme = Programme::new()
+        .set("primary-uri", server.uri("primary"))
+        .start();
+    programme.until_all_show(Look::Primary);
     programme.finish(&BOTH);
+    let answer = server.last("takeConfiguration").expect("an answer");
+    answer["sdp"].as_str().expect("an SDP").to_owned()
+}
+
+#[test]
+fn what_repairs_a_stream_is_agreed_on_where_the_server_offers_it() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        repair: true,
+        ..Habits::default()
+    });
+    let answer = played(&server);
+    for word in [" nack", " nack pli", " rtx/90000", " ulpfec/90000"] {
+        let is_agreed = answer.lines().any(|line| line.trim().ends_with(word));
+        assert!(is_agreed, "no{word} in {answer}");
+    }
+}
+
+#[test]
+fn a_stream_whose_first_key_frame_is_lost_asks_for_another() {
+    programme::init();
+    let server = AmsServer::with(Habits {
+        headless: true,
+        ..Habits::default()
+    });
+    played(&server);
 }
 
 #[test]
@@ -236,12 +345,16 @@ fn candidates_may_come_before_their_offer_and_a_data_channel_in_it() {
         unannounced: true,
         ..Habits::default()
     });
-    server.publish("primary", Look::Primary);
-    let programme = Programme::new()
-        .set("primary-uri", server.uri("primary"))
-        .start();
-    programme.until_all_show(Look::Primary);
-    programme.finish(&BOTH);
+    let answer = played(&server);
+    assert!(answer.contains("webrtc-datachannel"), "{answer}");
+    // And from a stack that is not GStreamer's.
+    let server = AmsServer::with(Habits {
+        apart: Some("primary"),
+        data_channel: true,
+        ..Habits::default()
+    });
+    let answer = played(&server);
+    assert!(answer.contains("webrtc-datachannel"), "{answer}");
 }
 
 #[test]

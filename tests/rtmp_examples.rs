@@ -4,15 +4,15 @@
 #[path = "support/lab/mod.rs"]
 mod lab;
 
-use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+mod support {
+    pub(crate) mod run;
+}
 
-use lab::{Picture, Process, Publisher, Scratch, Server};
+use std::io;
+use std::path::Path;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+use lab::{Picture, Publisher, Scratch, Server};
+use support::run::{Run, built, frame_number};
 
 #[test]
 fn the_player_tells_of_a_switch_and_ends_on_ctrl_c() -> io::Result<()> {
@@ -121,90 +121,4 @@ impl Ingests {
     fn urls(&self) -> (String, String) {
         (self.server.url("primary"), self.server.url("backup"))
     }
-}
-
-/// A program under test, and the lines that it prints.
-struct Run {
-    process: Process,
-    lines: Receiver<String>,
-    seen: Vec<String>,
-    _folder: Scratch,
-}
-
-impl Run {
-    fn start(program: &Path, args: &[&str]) -> io::Result<Self> {
-        let folder = Scratch::new()?;
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let program = program.display().to_string();
-        let mut process = Process::spawn(&program, &args, &folder.path().join("log"))?;
-        let (sender, lines) = channel();
-        let stdout = process
-            .take_stdout()
-            .ok_or_else(|| io::Error::other("no stdout"))?;
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Ok(Self {
-            process,
-            lines,
-            seen: Vec::new(),
-            _folder: folder,
-        })
-    }
-
-    fn wait_for(&mut self, text: &str) -> io::Result<()> {
-        self.wait_until(text, |line| line.contains(text))
-    }
-
-    /// Reads on until a line is as wanted.
-    fn wait_until(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                let seen = self.seen.join("\n  ");
-                return Err(self
-                    .process
-                    .failure(&format!("no «{what}» after\n  {seen}\n")));
-            };
-            let found = wanted(&line);
-            self.seen.push(line);
-            if found {
-                return Ok(());
-            }
-        }
-    }
-
-    fn frames(&self) -> u64 {
-        self.seen
-            .iter()
-            .rev()
-            .find_map(|line| frame_number(line))
-            .unwrap_or(0)
-    }
-
-    fn end_by_ctrl_c(mut self) -> io::Result<()> {
-        self.process.interrupt()?;
-        let status = self.process.wait(Duration::from_secs(5))?;
-        match status.is_some_and(|status| status.success()) {
-            true => Ok(()),
-            false => Err(self.process.failure(&format!("Ctrl-C ended in {status:?}"))),
-        }
-    }
-}
-
-fn frame_number(line: &str) -> Option<u64> {
-    line.strip_prefix("frame=")?.trim().parse().ok()
-}
-
-/// A file that the build of the tests has left two folders above this test's own.
-fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap_or_default();
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .unwrap_or_else(|| Path::new("."));
-    profile.join(name)
 }

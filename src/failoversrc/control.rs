@@ -362,6 +362,7 @@ impl Owner {
         };
         let number = ATTEMPTS.fetch_add(1, Relaxed);
         let shell = element.imp();
+        shell.forget_failure(input.id);
         let name = format!("input-{}-attempt-{}", input.id.0, input.life.attempts() + 1);
         let built = input.description.build(&name, &shell.settings().source());
         if let Err(crate::sources::Error::Stopping(_)) = built {

@@ -30,7 +30,8 @@ impl FailoverSrc {
             } => {
                 let cause_name = cause.map_or("none", |cause| cause.as_str());
                 let mut structure = input_state(input, old, new, cause);
-                if let Some(text) = self.last_failure(input) {
+                // The news that an attempt has begun may come after its source's last words.
+                if let Some(text) = cause.and_then(|_| self.failures().remove(&input)) {
                     structure.set("text", text);
                 }
                 self.post(structure);
@@ -72,15 +73,16 @@ impl FailoverSrc {
         }
     }
 
-    /// The last words of an input's source, without its secrets; told with its next change of state.
+    /// The last words of an input's source, without its secrets; told with the failure.
     pub(super) fn note_failure(&self, input: InputId, text: &str) {
         // The first words count: what follows an error is its consequence.
         let mut failures = self.failures();
         failures.entry(input).or_insert_with(|| text.to_owned());
     }
 
-    fn last_failure(&self, input: InputId) -> Option<String> {
-        self.failures().remove(&input)
+    /// What was not told of the attempt before is not said of the next one.
+    pub(super) fn forget_failure(&self, input: InputId) {
+        self.failures().remove(&input);
     }
 }
 

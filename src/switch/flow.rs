@@ -190,6 +190,8 @@ impl State {
             return Step::Kept;
         };
         if !sink.begins_with(sent) {
+            let wanted = sink.ageing.came(now, false);
+            outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
             return Step::Kept;
         }
         let times = sink.times(sent, now);
@@ -337,7 +339,8 @@ impl State {
             if piece.key {
                 sink.rhythm.key(piece.start);
             }
-            let wanted = sink.standby.push(piece, sink.coding, from, bounds);
+            let aged = sink.ageing.came(now, piece.key);
+            let wanted = sink.standby.push(piece, sink.coding, from, bounds) || aged;
             outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
         }
     }

@@ -44,6 +44,7 @@
 //!
 //! Since: 0.1
 
+pub mod ageing;
 mod brain;
 pub mod cut;
 mod cutting;

@@ -2,6 +2,7 @@
 //! What `failoverswitch` knows, under its one lock, and how a buffer becomes a piece of a standby.
 //! Nothing here calls out: what is to be said and sent is handed back to the caller.
 
+use super::ageing::Ageing;
 use super::cut::{Placed, Situation};
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
@@ -65,6 +66,7 @@ pub(super) struct Sink {
     pub(super) coding: Coding,
     pub(super) standby: Standby<gst::Buffer>,
     pub(super) rhythm: Rhythm,
+    pub(super) ageing: Ageing,
     /// Of raw sound, which can be cut anywhere.
     pub(super) samples: Option<Samples>,
     /// The newest buffer that came.
@@ -357,6 +359,7 @@ impl Input {
         self.fed_since = None;
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
+            sink.ageing = Ageing::default();
             sink.eos = false;
             sink.stamp = None;
             sink.begun = false;
@@ -396,6 +399,7 @@ impl Sink {
             coding: Coding::Raw,
             standby: Standby::default(),
             rhythm: Rhythm::default(),
+            ageing: Ageing::default(),
             samples: None,
             stamp: None,
             announce: true,

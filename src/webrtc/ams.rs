@@ -20,7 +20,7 @@ use self::message::{LONGEST_SENT, LONGEST_TAKEN, Message, Note};
 use super::sdp::Outline;
 use super::signalling::{
     Ask, Candidate, Cause, Description, Failure, Kind, News, Opening, PeerTrouble, Protocol, Retry,
-    Trouble, quoted,
+    Trouble, is_secret, quoted,
 };
 use super::target::Target;
 
@@ -232,7 +232,8 @@ impl Ams {
     }
 
     fn error(&mut self, definition: &str, information: &str, now: Duration) -> Vec<Ask> {
-        let remedy = errors::remedy(definition, information, &self.address.shown);
+        let whom = &self.address.shown;
+        let remedy = errors::remedy(definition, information, whom, |text| self.hide(text));
         match (remedy, self.phase) {
             (Remedy::Wait, Phase::Asked { .. } | Phase::Waiting { .. }) => self.wait(now),
             (Remedy::Wait, Phase::Connecting { .. }) => {
@@ -403,16 +404,20 @@ impl Ams {
         self.end(Failure::new(cause, text, retry))
     }
 
+    /// A server may repeat what it was told.
+    fn hide(&self, text: &str) -> String {
+        let secrets = [&self.address.token, &self.address.code];
+        let secrets = secrets.into_iter().filter(|secret| is_secret(secret));
+        secrets.fold(text.to_owned(), |text, secret| {
+            text.replace(secret.as_str(), "***")
+        })
+    }
+
     fn end(&mut self, mut failure: Failure) -> Vec<Ask> {
         if self.phase == Phase::Over {
             return vec![];
         }
-        // A server may repeat what it was told.
-        for secret in [&self.address.token, &self.address.code] {
-            if !secret.is_empty() {
-                failure.text = failure.text.replace(secret.as_str(), "***");
-            }
-        }
+        failure.text = self.hide(&failure.text);
         let is_open = self.socket.is_some();
         let asked = !matches!(self.phase, Phase::Opening);
         self.phase = Phase::Over;

@@ -12,6 +12,7 @@ use super::CAT;
 use super::pads::Outlets;
 use super::peer::Setup;
 use super::session::{self, Handle, Plan};
+use super::signalling::is_secret;
 use super::target::{SCHEMES, Target};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -148,7 +149,7 @@ impl WebRtcPlaySrc {
     /// A text without the token.
     pub(super) fn redacted(&self, text: &str) -> String {
         let token = lock(&self.settings).auth_token.clone();
-        match token.filter(|token| token.len() >= 4) {
+        match token.filter(|token| is_secret(token)) {
             Some(token) => text.replace(&token, "***"),
             None => text.to_owned(),
         }

@@ -5,7 +5,8 @@
 //!   machine that is told what happened and says what is to be done (`whep_server`, `sdp`, `link` and
 //!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
-//!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs).
+//!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
+//!   `first_key` asks where they cannot begin).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -44,6 +45,9 @@
 //! Since: 0.2
 
 mod ams;
+mod first_key;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod http;
 mod imp;
 mod line;

@@ -43,6 +43,8 @@ pub(super) struct Peer {
     alive: Arc<()>,
 }
 
+/// So many packets in a row are the beginning of a stream.
+const IN_A_ROW: u32 = 3;
 /// More of them before the description are no session's.
 const MOST_EARLY: usize = 128;
 
@@ -72,6 +74,7 @@ impl Peer {
         };
         peer.use_ice_servers(setup, ice);
         peer.use_addresses(&setup.own_addresses);
+        peer.start_soon();
         peer.line.listen(&peer.webrtc);
         let added = peer.bin.add(&peer.webrtc);
         added.map_err(|error| error.to_string())?;
@@ -151,6 +154,27 @@ impl Peer {
             {
                 gst::warning!(CAT, obj = self.webrtc, "a TURN server is not usable");
             }
+        }
+    }
+
+    /// Without what costs a player 200 ms each: libnice waits so long for a router that would open a port,
+    /// and a jitter buffer for packets that might come before the first. The latency stays what it is.
+    fn start_soon(&self) {
+        let agent = self.webrtc.property::<Option<gst::Object>>("ice-agent");
+        let agent = agent.filter(|agent| agent.has_property("agent"));
+        let nice = agent.and_then(|agent| agent.property::<Option<glib::Object>>("agent"));
+        if let Some(nice) = nice.filter(|nice| nice.has_property("upnp")) {
+            nice.set_property("upnp", false);
+        }
+        let rtpbin = self.webrtc.downcast_ref::<gst::Bin>();
+        if let Some(rtpbin) = rtpbin.and_then(|webrtc| webrtc.by_name("rtpbin")) {
+            rtpbin.connect("new-jitterbuffer", false, |values| {
+                let buffer = values.get(1)?.get::<gst::Element>().ok()?;
+                if buffer.has_property("faststart-min-packets") {
+                    buffer.set_property("faststart-min-packets", IN_A_ROW);
+                }
+                None
+            });
         }
     }
 

@@ -283,7 +283,8 @@ impl Whep {
         vec![with]
     }
 
-    fn fail(&mut self, failure: Failure) -> Vec<Ask> {
+    fn fail(&mut self, mut failure: Failure) -> Vec<Ask> {
+        failure.text = self.server.hide(&failure.text);
         let mut asks: Vec<Ask> = self.good_bye().into_iter().map(|(_, ask)| ask).collect();
         self.phase = Phase::Over;
         asks.push(Ask::Fail(failure));

@@ -4,7 +4,7 @@
 use url::Url;
 
 use super::link;
-use super::signalling::{Cause, Response, Retry, quoted};
+use super::signalling::{Cause, Response, Retry, is_secret, quoted};
 use super::target::Target;
 
 /// Longer locations are none.
@@ -77,6 +77,14 @@ impl Server {
         }
     }
 
+    /// A server may repeat what it was told.
+    pub(super) fn hide(&self, text: &str) -> String {
+        match self.token.as_deref().filter(|token| is_secret(token)) {
+            Some(token) => text.replace(token, "***"),
+            None => text.to_owned(),
+        }
+    }
+
     pub(super) fn has_token(&self) -> bool {
         self.token.is_some()
     }
@@ -110,14 +118,15 @@ impl Server {
         (url != self.endpoint).then_some(SessionUrl { url, etag: None })
     }
 
-    /// Never from a secure connection to one that is not.
+    /// Never from a secure connection to one that is not, and never as somebody else.
     fn resolve(&self, location: Option<&str>) -> Option<Url> {
         let location = location.filter(|l| !l.is_empty() && l.len() <= LONGEST_LOCATION)?;
         let url = self.endpoint.join(location).ok()?;
         let is_safe =
             url.scheme() == "https" || (url.scheme() == "http" && self.endpoint.scheme() == "http");
         let is_whole = url.host_str().is_some_and(|host| !host.is_empty());
-        (is_safe && is_whole).then_some(url)
+        let is_nobodys = url.username().is_empty() && url.password().is_none();
+        (is_safe && is_whole && is_nobodys).then_some(url)
     }
 }
 
@@ -161,30 +170,34 @@ pub(super) fn classify(response: &Response, server: &Server) -> Refusal {
             Cause::Incompatible,
             format!(
                 "{whom} does not accept the offer ({status}){}",
-                said(response)
+                said(response, server)
             ),
             later,
         ),
         429 | 503 => (
             Cause::Busy,
-            format!("{whom} is busy ({status}){}", said(response)),
+            format!("{whom} is busy ({status}){}", said(response, server)),
             later,
         ),
         _ => (
             Cause::Refused,
-            format!("{whom} answers with status {status}{}", said(response)),
+            format!(
+                "{whom} answers with status {status}{}",
+                said(response, server)
+            ),
             later,
         ),
     };
     Refusal { cause, text, retry }
 }
 
-/// The server's own words, where they are words.
-fn said(response: &Response) -> String {
+/// The server's own words, where they are words. Hidden before they are shortened: half a token is
+/// still one.
+fn said(response: &Response, server: &Server) -> String {
     let body = response.body.trim();
     let is_page = body.starts_with('<') || body.is_empty();
     match is_page {
         true => String::new(),
-        false => format!(": {}", quoted(body)),
+        false => format!(": {}", quoted(&server.hide(body))),
     }
 }

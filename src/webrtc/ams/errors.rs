@@ -20,7 +20,13 @@ pub(super) enum Remedy {
 const BUSY: Retry = Retry::Later(Duration::from_secs(10));
 const TROUBLED: Retry = Retry::Later(Duration::from_secs(5));
 
-pub(super) fn remedy(definition: &str, information: &str, whom: &str) -> Remedy {
+/// `hide` takes secrets out of a text.
+pub(super) fn remedy(
+    definition: &str,
+    information: &str,
+    whom: &str,
+    hide: impl Fn(&str) -> String,
+) -> Remedy {
     let (cause, retry, text) = match definition {
         "no_stream_exist" if information == "webrtc_not_enabled" => (
             Cause::Refused,
@@ -77,7 +83,8 @@ pub(super) fn remedy(definition: &str, information: &str, whom: &str) -> Remedy 
             "the server has trouble with this stream, its log says more",
         ),
         unknown => {
-            let text = format!("{whom}: the server refuses: {}", quoted(unknown));
+            // Before it is shortened: half a token is still one.
+            let text = format!("{whom}: the server refuses: {}", quoted(&hide(unknown)));
             return Remedy::Fail(Failure::new(Cause::Refused, text, TROUBLED));
         }
     };

@@ -98,6 +98,54 @@ fn news() -> impl Strategy<Value = News> {
     ]
 }
 
+/// Wherever a long text is cut off, a token that a server repeats is not shown, nor a part of it.
+#[test]
+fn half_a_token_is_not_shown_either() {
+    let failure = |uri: &str, news: &[News]| {
+        let target = Target {
+            uri: uri.to_owned(),
+            token: Some("s3cret-token".to_owned()),
+            ..Target::default()
+        };
+        let mut machine = target.protocol().expect("a good URI");
+        let asks = news
+            .iter()
+            .flat_map(|n| machine.tell(n.clone(), Duration::ZERO));
+        let asks: Vec<_> = asks.collect();
+        match asks.last() {
+            Some(Ask::Fail(failure)) => failure.text.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for length in 90..130 {
+        let said = format!("{} s3cret-token", "x".repeat(length));
+        let response = Response {
+            status: 500,
+            body: said.clone(),
+            ..Response::default()
+        };
+        let request = RequestId(1);
+        let local = Description {
+            kind: Kind::Offer,
+            sdp: "v=0".to_owned(),
+        };
+        let by_whep = failure(
+            "whep://host/x",
+            &[
+                News::Begin,
+                News::Local(local),
+                News::GatheringComplete,
+                News::Response { request, response },
+            ],
+        );
+        let refusal = format!(r#"{{"command":"error","definition":"{said}"}}"#);
+        let news = [News::Begin, News::Opened, News::Text(refusal)];
+        for text in [by_whep, failure("ams://host/app/x", &news)] {
+            assert!(text.contains("xxx") && !text.contains("s3"), "{text}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_news_harms_the_machine(all in prop::collection::vec(news(), 0..30)) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tungstenite::{Error, Message, WebSocket};
 
+use super::apart::Half;
 use super::media::Media;
 use super::{Order, Session, Shared, Viewer, error, notification};
 
@@ -101,7 +102,7 @@ impl Connection<'_> {
             "takeConfiguration" => {
                 let sdp = message["sdp"].as_str().expect("an SDP");
                 self.with_session(stream, |media| match message["type"].as_str() {
-                    Some("offer") => media.take_offer(sdp),
+                    Some("offer") => media.here().take_offer(sdp),
                     _ => media.take_answer(sdp),
                 });
             }
@@ -145,11 +146,7 @@ impl Connection<'_> {
         };
         let (orders, name) = (self.orders.clone(), stream.to_owned());
         let say = move |message| drop(orders.send(Order::Say(message)));
-        let media = Media::sending(look, &name, state.habits, Arc::new(say));
-        match state.habits.unannounced {
-            true => media.offer(),
-            false => media.offer_with_sources(),
-        }
+        let media = Half::sending(look, &name, state.habits, Arc::new(say));
         state.sessions.push(Session {
             viewer: self.number,
             stream: name,
@@ -162,7 +159,7 @@ impl Connection<'_> {
         let say = move |message| drop(orders.send(Order::Say(message)));
         let shared = self.shared.clone();
         let count = move |bytes| shared.note(|state| state.received += bytes);
-        let media = Media::receiving(&name, Arc::new(say), count);
+        let media = Half::Here(Media::receiving(&name, Arc::new(say), count));
         self.shared.lock().sessions.push(Session {
             viewer: self.number,
             stream: name,
@@ -193,7 +190,7 @@ impl Connection<'_> {
              "videoCodec": "h264"}]}));
     }
 
-    fn with_session(&self, stream: &str, act: impl FnOnce(&Media)) {
+    fn with_session(&self, stream: &str, act: impl FnOnce(&Half)) {
         let state = self.shared.lock();
         let mut sessions = state.sessions.iter();
         if let Some(session) = sessions.find(|s| s.viewer == self.number && s.stream == stream) {

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 use gst_webrtc::{
-    WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCSDPType, WebRTCSessionDescription,
+    WebRTCFECType, WebRTCICEGatheringState, WebRTCPeerConnectionState, WebRTCRTPTransceiver,
+    WebRTCSDPType, WebRTCSessionDescription,
 };
 use serde_json::{Value, json};
 
 use super::{Habits, notification};
 use crate::programme::{Look, picture, tone};
 
-type Say = Arc<dyn Fn(Value) + Send + Sync>;
+pub(super) type Say = Arc<dyn Fn(Value) + Send + Sync>;
 
 pub(super) struct Media {
     pipeline: gst::Pipeline,
@@ -29,25 +30,28 @@ struct Line {
     say: Say,
     /// The offer that waits for its candidates to go first.
     held: Option<Arc<Mutex<Option<Value>>>>,
+    /// What is said does not have the parameters of the pictures.
+    bare: bool,
 }
 
 impl Media {
-    /// What is offered to a player.
+    /// What is offered to a player, as soon as it can be.
     pub(super) fn sending(look: Look, stream: &str, habits: Habits, say: Say) -> Self {
         let valve = "valve drop-mode=forward-sticky-events";
         let description = format!(
             "webrtcbin name=w bundle-policy=max-bundle \
-             {} ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=50 \
-               bitrate=500 ! \
+             {} ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=500 \
+               key-int-max={} option-string=scenecut=0 ! \
                video/x-h264,profile=constrained-baseline,stream-format=byte-stream ! \
                rtph264pay config-interval=0 aggregate-mode=zero-latency ! \
                application/x-rtp,media=video,encoding-name=H264,payload=96 ! {valve} name=v ! w. \
              {} ! audioconvert ! audioresample ! opusenc ! rtpopuspay ! \
                application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! {valve} name=a ! w.",
             picture(look),
+            if habits.headless { 1_000_000 } else { 50 },
             tone(look)
         );
-        let media = Self::new(&description, stream, say, habits.early_candidates, true);
+        let media = Self::new(&description, stream, say, habits, true);
         if habits.data_channel {
             let webrtc = media.webrtc();
             let _ = media.pipeline.set_state(gst::State::Ready);
@@ -57,8 +61,44 @@ impl Media {
                 &[&stream, &none],
             );
         }
+        if habits.repair {
+            media.offer_repair();
+        }
+        // Before anything flows: what webrtcbin gets too early it blocks, and nothing follows it.
+        if !habits.unannounced {
+            media.offer_with_sources();
+        }
+        if habits.headless {
+            media.lose_the_beginning();
+        }
         media.play();
+        if habits.unannounced {
+            media.offer();
+        }
         media
+    }
+
+    /// A few pictures, the key frame first.
+    fn lose_the_beginning(&self) {
+        let valve = self.pipeline.by_name("v").expect("a valve");
+        let pad = valve.static_pad("src").expect("a pad");
+        let lost = AtomicUsize::new(0);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            match lost.fetch_add(1, SeqCst) {
+                0..10 => gst::PadProbeReturn::Drop,
+                _ => gst::PadProbeReturn::Remove,
+            }
+        });
+    }
+
+    fn offer_repair(&self) {
+        for section in 0..2i32 {
+            let transceiver = self
+                .webrtc()
+                .emit_by_name::<WebRTCRTPTransceiver>("get-transceiver", &[&section]);
+            transceiver.set_property("do-nack", true);
+            transceiver.set_property("fec-type", WebRTCFECType::UlpRed);
+        }
     }
 
     /// What a publisher offers; `count` gets the bytes that come.
@@ -71,7 +111,7 @@ impl Media {
             "webrtcbin name=w bundle-policy=max-bundle",
             stream,
             say,
-            false,
+            Habits::default(),
             false,
         );
         let count = Arc::new(count);
@@ -95,7 +135,7 @@ impl Media {
         media
     }
 
-    fn new(description: &str, stream: &str, say: Say, early: bool, is_sending: bool) -> Self {
+    fn new(description: &str, stream: &str, say: Say, habits: Habits, is_sending: bool) -> Self {
         let bin = gst::parse::bin_from_description(description, false).expect("elements");
         let pipeline = gst::Pipeline::new();
         pipeline.add(&bin).expect("added");
@@ -107,7 +147,8 @@ impl Media {
             webrtc: webrtc.downgrade(),
             stream: stream.to_owned(),
             say,
-            held: early.then(Arc::default),
+            held: habits.early_candidates.then(Arc::default),
+            bare: habits.headless,
         };
         line.listen(&webrtc, is_sending);
         Self {
@@ -131,7 +172,7 @@ impl Media {
     }
 
     /// As soon as the SSRCs are known, so that the offer announces them.
-    pub(super) fn offer_with_sources(&self) {
+    fn offer_with_sources(&self) {
         let (line, waiting) = (self.line.clone(), Arc::new(AtomicUsize::new(2)));
         for name in ["v", "a"] {
             let valve = self.pipeline.by_name(name).expect("a valve");
@@ -184,9 +225,18 @@ impl Media {
 
     pub(super) fn freeze(&self, frozen: bool) {
         for name in ["v", "a"] {
-            let valve = self.pipeline.by_name(name).expect("a valve");
-            valve.set_property("drop", frozen);
+            self.hold(name, frozen);
         }
+    }
+
+    /// Pictures only.
+    pub(super) fn mute(&self, muted: bool) {
+        self.hold("v", muted);
+    }
+
+    fn hold(&self, valve: &str, held: bool) {
+        let valve = self.pipeline.by_name(valve).expect("a valve");
+        valve.set_property("drop", held);
     }
 
     pub(super) fn ended_word(&self) -> &'static str {
@@ -265,7 +315,11 @@ impl Line {
             let (Some(made), Some(webrtc)) = (made, this.webrtc.upgrade()) else {
                 return;
             };
-            let sdp = made.sdp().as_text().expect("a text");
+            let mut sdp = made.sdp().as_text().expect("a text");
+            if this.bare {
+                // Then they come with a key frame or not at all.
+                sdp = sdp.replace("sprop-parameter-sets", "x-unknown");
+            }
             let message = json!({"command": "takeConfiguration", "streamId": this.stream,
                 "type": field, "sdp": sdp, "linkSession": null, "subscriberId": ""});
             match &this.held {

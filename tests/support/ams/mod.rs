@@ -2,12 +2,13 @@
 //! A small server that speaks Ant Media's WebSocket protocol, with webrtcbin behind it: streams of a
 //! look each, and every fault that a player meets, at the moment that a test wants it.
 //!
-//! It lives in the test's process, on a port of its own, and goes with it. What it says is checked
-//! against Ant Media's own browser SDK (tests/ams_sdk.rs).
+//! It lives in the test's process, on a port of its own, and goes with it; its media can be a process
+//! of their own. What it says is checked against Ant Media's own browser SDK (tests/ams_sdk.rs).
 
 // Every test takes the part that it needs.
 #![allow(dead_code)]
 
+mod apart;
 mod connection;
 mod media;
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::programme::Look;
+use apart::Half;
 use media::Media;
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -60,6 +62,13 @@ pub(crate) struct Habits {
     pub(crate) data_channel: bool,
     /// Offers do not say which SSRC belongs to which section.
     pub(crate) unannounced: bool,
+    /// What repairs a stream is offered with it: RTX and FEC.
+    pub(crate) repair: bool,
+    /// Key frames are made only when they are asked for, and the first one is lost.
+    pub(crate) headless: bool,
+    /// The stream whose sessions have a process each for their media, with aiortc. It lives no longer
+    /// than the session's socket.
+    pub(crate) apart: Option<&'static str>,
     /// Pings are not answered.
     pub(crate) deaf: bool,
     /// Who may play: nobody without this.
@@ -76,7 +85,7 @@ struct Viewer {
 struct Session {
     viewer: u64,
     stream: String,
-    media: Media,
+    media: Half,
 }
 
 /// What a connection's thread is told.
@@ -153,35 +162,31 @@ impl AmsServer {
         let mut state = self.shared.lock();
         let sessions = state.take_sessions(|session| session.stream == stream);
         for session in &sessions {
-            session.media.freeze(true);
+            session.media.kill();
         }
         state.dead.extend(sessions);
     }
 
     /// Its media stand still, or go on; everything else lives.
     pub(crate) fn freeze(&self, stream: &str, frozen: bool) {
-        for session in self
-            .shared
-            .lock()
-            .sessions
-            .iter()
-            .filter(|s| s.stream == stream)
-        {
-            session.media.freeze(frozen);
-        }
+        self.with_media(stream, |media| media.freeze(frozen));
+    }
+
+    /// Its pictures stand still, or go on; its sound is heard.
+    pub(crate) fn mute(&self, stream: &str, muted: bool) {
+        self.with_media(stream, |media| media.mute(muted));
     }
 
     /// A new offer in the middle of the programme.
     pub(crate) fn renegotiate(&self, stream: &str) {
-        for session in self
-            .shared
-            .lock()
-            .sessions
-            .iter()
-            .filter(|s| s.stream == stream)
-        {
-            session.media.offer();
-        }
+        self.with_media(stream, Media::offer);
+    }
+
+    fn with_media(&self, stream: &str, act: impl Fn(&Media)) {
+        let state = self.shared.lock();
+        let sessions = state.sessions.iter();
+        let own = sessions.filter(|session| session.stream == stream);
+        own.for_each(|session| act(session.media.here()));
     }
 
     /// Every socket breaks; media go on.

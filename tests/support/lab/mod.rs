@@ -14,17 +14,21 @@
 // Every test and example takes the part of the lab that it needs.
 #![allow(dead_code, unused_imports)]
 
+mod away;
 mod chromium;
 mod process;
 mod publisher;
 mod server;
+mod turn;
 mod whep;
 
+pub(crate) use away::Away;
 pub(crate) use chromium::Chromium;
 pub(crate) use process::{Process, Scratch};
 pub(crate) use publisher::{Picture, Publisher, Reel};
 pub(crate) use server::{Server, free_port, poll_until};
-pub(crate) use whep::WhepServer;
+pub(crate) use turn::TurnServer;
+pub(crate) use whep::{SCRIPT, WhepServer, python};
 
 /// What the lab needs and this machine lacks, as one sentence; `None` when all is there.
 pub(crate) fn missing() -> Option<String> {

@@ -2,9 +2,15 @@
 # SPDX-License-Identifier: MPL-2.0
 """A WHEP server with aiortc: a moving picture and a tone, and faults on request.
 
-Prints its port in the first line. Everything stays on 127.0.0.1.
+Prints its port in the first line. Everything stays on 127.0.0.1, or on the address of a network
+namespace of its own (--host). With --cert and --key, files in PEM form, it speaks HTTPS.
 
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
+            [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
+
+With --offer it is no server but the sending half of one session: it prints its offer, and takes the
+answer and candidates from its input, a JSON object in each line. With --data-channel there is one in
+the offer.
 
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
@@ -14,13 +20,19 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
     /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
+    /ctl/times        of the last session: when it was asked for, answered, connected; Unix time each
+    /ctl/offer        the last offer that came
+    /ctl/answer       the last answer that was given
 """
 
 import argparse
 import array
 import asyncio
 import fractions
+import json
 import math
+import ssl
+import sys
 import time
 import uuid
 
@@ -28,13 +40,11 @@ import aioice.ice
 from aiohttp import web
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, rtcdtlstransport
 from aiortc.mediastreams import MediaStreamTrack
+from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame, VideoFrame
 
 WIDTH, HEIGHT, FPS = 320, 192, 25
 RATE, CHUNK = 48000, 960
-
-# aioice leaves loopback out; here there is nothing else.
-aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]
 
 
 def let_rsa_in():
@@ -74,15 +84,22 @@ class Faults:
 
 FAULTS = Faults()
 SESSIONS = {}
+SAID = {"offer": "", "answer": ""}
+TIMES = []
 
 
 class Paced(MediaStreamTrack):
     """Frame n at n times its length, later ones as they come due; a fault holds them back."""
 
-    def __init__(self):
+    def __init__(self, epoch=None):
         super().__init__()
         self.start = None
         self.number = 0
+        if epoch is not None:
+            # In step with whoever began at the same time.
+            elapsed = time.time() - epoch
+            self.start = time.monotonic() - elapsed
+            self.number = int(elapsed * FPS)
 
     async def due(self, seconds):
         if self.start is None:
@@ -123,6 +140,56 @@ class Picture(Paced):
         return frame
 
 
+class Numbered(Paced):
+    """Frames that carry name and number in their pixels, as tests/support/meter/code.rs draws them."""
+
+    kind = "video"
+    ACROSS, DOWN, SPELLING, DARK, LIGHT = 32, 18, (0, 8, 17), 40, 210
+    # After eight seconds numbers begin again, as on a tape.
+    CYCLE = 8 * FPS
+
+    def __init__(self, name, epoch):
+        super().__init__(epoch)
+        self.name = name
+
+    @staticmethod
+    def scatter(value):
+        mixed = (value + 0x51ED270B) & 0xFFFFFFFF
+        for factor in (0x7FEB352D, 0x846CA68B):
+            mixed = ((mixed ^ mixed >> 16) * factor) & 0xFFFFFFFF
+        return mixed ^ mixed >> 15
+
+    def is_light(self, number, word, x, y):
+        block = y * self.ACROSS + x
+        if y in self.SPELLING:
+            return word >> (self.ACROSS - 1 - x) & 1
+        if block % 2 == 0:
+            return self.scatter(self.name << 16 | block) & 1
+        turn = (number + block) // 64
+        return self.scatter(self.name << 28 | block << 16 | turn) & 1
+
+    async def recv(self):
+        place = await self.due(1 / FPS)
+        number = place % self.CYCLE
+        payload = self.name << 16 | number
+        word = payload << 12 | self.scatter(payload) & 0xFFF
+        width, height = 320, 180
+        frame = VideoFrame(width, height, "yuv420p")
+        luma, *colours = frame.planes
+        across, down = width // self.ACROSS, height // self.DOWN
+        blocks = bytes([self.DARK]) * across, bytes([self.LIGHT]) * across
+        padding = bytes(luma.line_size - width)
+        rows = (
+            b"".join(blocks[self.is_light(number, word, x, y)] for x in range(self.ACROSS))
+            for y in range(self.DOWN)
+        )
+        luma.update(b"".join((row + padding) * down for row in rows))
+        for plane in colours:
+            plane.update(bytes([128]) * plane.buffer_size)
+        frame.pts, frame.time_base = place * 90000 // FPS, fractions.Fraction(1, 90000)
+        return frame
+
+
 class Tone(Paced):
     kind = "audio"
 
@@ -142,7 +209,21 @@ class Tone(Paced):
         return frame
 
 
+def preferred(codec):
+    wanted = f"video/{codec}", "video/rtx"
+    codecs = RTCRtpSender.getCapabilities("video").codecs
+    return [c for c in codecs if c.mimeType.lower() in wanted]
+
+
+def picture(options):
+    if not options.numbered:
+        return Picture(options.colour)
+    name, epoch = options.numbered.split("@")
+    return Numbered(int(name), float(epoch))
+
+
 async def play(request):
+    TIMES[:] = [time.time()]
     if FAULTS.delay:
         await asyncio.sleep(FAULTS.delay)
     if FAULTS.refusals:
@@ -155,25 +236,27 @@ async def play(request):
 
     @connection.on("connectionstatechange")
     async def changed():
+        if connection.connectionState == "connected":
+            TIMES.append(time.time())
         if connection.connectionState in ("failed", "closed"):
             SESSIONS.pop(name, None)
             await connection.close()
 
-    offer = RTCSessionDescription(await request.text(), "offer")
+    SAID["offer"] = await request.text()
+    offer = RTCSessionDescription(SAID["offer"], "offer")
     await connection.setRemoteDescription(offer)
     for transceiver in connection.getTransceivers():
         if transceiver.kind == "video":
-            mime = f"video/{options.codec}".lower()
-            codecs = RTCRtpSender.getCapabilities("video").codecs
-            preferred = [c for c in codecs if c.mimeType.lower() in (mime, "video/rtx")]
-            transceiver.setCodecPreferences(preferred)
-            connection.addTrack(Picture(options.colour))
+            transceiver.setCodecPreferences(preferred(options.codec))
+            connection.addTrack(picture(options))
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
+    SAID["answer"] = connection.localDescription.sdp
+    TIMES.append(time.time())
     return web.Response(
         status=201,
-        text=connection.localDescription.sdp,
+        text=SAID["answer"],
         content_type="application/sdp",
         headers={"Location": f"/session/{name}", "ETag": f'"{name}"'},
     )
@@ -212,9 +295,47 @@ async def control(request):
         return web.Response(text=str(FAULTS.asked))
     elif what == "count":
         return web.Response(text=str(len(SESSIONS)))
+    elif what == "times":
+        return web.Response(text=" ".join(map(str, TIMES)))
+    elif what in SAID:
+        return web.Response(text=SAID[what])
     else:
         return web.Response(status=404)
     return web.Response(text="ok")
+
+
+async def offer(options):
+    """The sending half of a session whose signalling is somebody else's."""
+    connection = RTCPeerConnection()
+    if options.data_channel:
+        connection.createDataChannel("data")
+    connection.addTrack(picture(options))
+    if not options.no_audio:
+        connection.addTrack(Tone(options.tone))
+    for transceiver in connection.getTransceivers():
+        transceiver.direction = "sendonly"
+        if transceiver.kind == "video":
+            transceiver.setCodecPreferences(preferred(options.codec))
+
+    @connection.on("connectionstatechange")
+    async def changed():
+        print(json.dumps({"state": connection.connectionState}), flush=True)
+
+    await connection.setLocalDescription(await connection.createOffer())
+    print(json.dumps({"sdp": connection.localDescription.sdp}), flush=True)
+    reader = asyncio.StreamReader(limit=1 << 20)
+    protocol = asyncio.StreamReaderProtocol(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
+    while line := await reader.readline():
+        said = json.loads(line)
+        if "sdp" in said:
+            answer = RTCSessionDescription(said["sdp"], "answer")
+            await connection.setRemoteDescription(answer)
+        elif " udp " in said["candidate"].lower():
+            candidate = candidate_from_sdp(said["candidate"].removeprefix("candidate:"))
+            candidate.sdpMLineIndex = said["label"]
+            await connection.addIceCandidate(candidate)
+    await connection.close()
 
 
 async def serve(options):
@@ -226,7 +347,13 @@ async def serve(options):
     app.router.add_get("/ctl/{what}", control)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", options.port)
+    # The address of a namespace may come later than its server.
+    host = "127.0.0.1" if options.host == "127.0.0.1" else "0.0.0.0"
+    secure = None
+    if options.cert:
+        secure = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        secure.load_cert_chain(options.cert, options.key)
+    site = web.TCPSite(runner, host, options.port, ssl_context=secure)
     await site.start()
     print(site._server.sockets[0].getsockname()[1], flush=True)
     await asyncio.Event().wait()
@@ -240,12 +367,20 @@ def main():
     parser.add_argument("--tone", type=int, default=440, help="Hz, a multiple of 10")
     parser.add_argument("--no-audio", action="store_true")
     parser.add_argument("--ecdsa-only", action="store_true")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--offer", action="store_true")
+    parser.add_argument("--data-channel", action="store_true")
+    parser.add_argument("--cert")
+    parser.add_argument("--numbered", help="NAME@EPOCH: numbered frames, frame 0 at that Unix time")
+    parser.add_argument("--key")
     options = parser.parse_args()
     if not options.ecdsa_only:
         let_rsa_in()
     count_requests_for_key_frames()
+    # aioice leaves loopback out; here there is nothing else.
+    aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [options.host]
     try:
-        asyncio.run(serve(options))
+        asyncio.run(offer(options) if options.offer else serve(options))
     except KeyboardInterrupt:
         pass
 

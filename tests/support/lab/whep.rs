@@ -3,6 +3,7 @@
 //!
 //! Owns the process. What it can do is told in `whep.py`, which it runs.
 
+use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::process::{Process, Scratch};
 
+pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
 const START_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A server that accepts connections. Dropping it kills it.
@@ -19,6 +21,8 @@ pub(crate) struct WhepServer {
     folder: Scratch,
     options: Vec<String>,
     port: u16,
+    /// Where it is reached.
+    base: &'static str,
 }
 
 impl WhepServer {
@@ -35,19 +39,35 @@ impl WhepServer {
 
     /// Options of `whep.py`.
     pub(crate) fn start_with(options: &[&str]) -> io::Result<Self> {
+        let options = options.iter().map(|&option| option.to_owned()).collect();
+        Self::start_in(Scratch::new()?, options, "whep://127.0.0.1")
+    }
+
+    /// Over HTTPS, with a certificate and its key in PEM form.
+    pub(crate) fn start_secure(certificate: &str, key: &str) -> io::Result<Self> {
         let folder = Scratch::new()?;
-        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let mut options = Vec::new();
+        for (name, text) in [("cert", certificate), ("key", key)] {
+            let path = folder.path().join(name);
+            fs::write(&path, text)?;
+            options.extend([format!("--{name}"), path.display().to_string()]);
+        }
+        Self::start_in(folder, options, "wheps://127.0.0.1")
+    }
+
+    fn start_in(folder: Scratch, options: Vec<String>, base: &'static str) -> io::Result<Self> {
         let (process, port) = launch(&folder, &options, 0)?;
         Ok(Self {
             process,
             folder,
             options,
             port,
+            base,
         })
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("whep://127.0.0.1:{}/whep/stream", self.port)
+        format!("{}:{}/whep/stream", self.base, self.port)
     }
 
     /// SIGKILL.
@@ -101,7 +121,7 @@ pub(super) fn built() -> PathBuf {
 }
 
 /// Python with aiortc.
-fn python() -> io::Result<PathBuf> {
+pub(crate) fn python() -> io::Result<PathBuf> {
     let python = built().join("lab/venv/bin/python");
     match python.is_file() {
         true => Ok(python),
@@ -124,8 +144,7 @@ pub(super) fn first_line(process: &mut Process) -> Option<String> {
 }
 
 fn launch(folder: &Scratch, options: &[String], port: u16) -> io::Result<(Process, u16)> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
-    let mut arguments = vec![script.to_owned(), "--port".to_owned(), port.to_string()];
+    let mut arguments = vec![SCRIPT.to_owned(), "--port".to_owned(), port.to_string()];
     arguments.extend_from_slice(options);
     let log = folder.path().join("whep.log");
     let python = python()?.display().to_string();
