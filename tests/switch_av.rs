@@ -324,6 +324,23 @@ fn a_gap_in_the_sound_is_no_stall() {
     assert!(scene.stage.out.seen().iter().all(|seen| !gaps(seen)));
 }
 
+/// A depayloader makes such gaps of packets that do not come, a while after the sender has died.
+#[test]
+fn a_gap_for_what_was_lost_is_no_sign_of_life() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.stage.every(20, 1_000..3_000, |at| {
+        scene.primary.push_picture(at);
+        let gap = gst::event::Gap::builder(stage::ms(at))
+            .duration(stage::ms(20))
+            .gap_flags(gst::GapFlags::DATA)
+            .build();
+        scene.primary.sound.pad.push_event(gap);
+        scene.backup.push(at);
+    });
+    assert_eq!(scene.stage.switches(), [(0, 1, "stall".to_owned())]);
+}
+
 /// Raw sound as it is: as many samples as the time takes.
 fn samples(feed: &Feed, at_us: u64, took_us: u64) {
     let mut buffer = gst::Buffer::with_size((took_us * 48 / 1_000 * 4) as usize).expect("a buffer");

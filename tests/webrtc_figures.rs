@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! How long a viewer waits when both inputs are WebRTC streams: from the event to the first picture of
-//! the input that takes over. Figures for the documents, not a test of the machine that it runs on:
+//! the input that takes over, and for how much of that the picture stood. Figures for the documents, not a test of the machine that it runs on:
 //!
 //!     cargo nextest run --test webrtc_figures --run-ignored all --success-output=final
 
@@ -21,11 +21,11 @@ fn server(look: Look) -> io::Result<WhepServer> {
     WhepServer::start_as(look.colour(), look.tone())
 }
 
-/// From the event to the first picture of the backup.
+/// From the event, and from the last picture of the primary, to the first one of the backup.
 fn measure(
     standby: &str,
     event: impl FnOnce(&mut WhepServer) -> io::Result<()>,
-) -> io::Result<Duration> {
+) -> io::Result<[Duration; 2]> {
     let (mut primary, backup) = (server(Look::Primary)?, server(Look::Backup)?);
     let programme = Programme::new()
         .set("primary-uri", primary.url())
@@ -42,10 +42,17 @@ fn measure(
     let since = Instant::now();
     event(&mut primary)?;
     programme.until_output_shows("video_0", Look::Backup);
-    Ok(first(&programme, Look::Backup) - since)
+    let first = first(&programme, Look::Backup);
+    let record = programme.record();
+    let seen = &record.output("video_0").expect("a picture").seen;
+    let mut earlier = seen.iter().rev().skip_while(|seen| seen.arrival >= first);
+    let last = earlier.find(|seen| seen.look == Look::Primary);
+    println!("{:?}", record.reports.last());
+    let stood = first - last.expect("the primary was shown").arrival;
+    Ok([first - since, stood])
 }
 
-fn absent(standby: &str) -> io::Result<Duration> {
+fn absent(standby: &str) -> io::Result<[Duration; 2]> {
     let (mut primary, backup) = (server(Look::Primary)?, server(Look::Backup)?);
     primary.kill9();
     let since = Instant::now();
@@ -55,7 +62,7 @@ fn absent(standby: &str) -> io::Result<Duration> {
         .set_nick("standby", standby)
         .start();
     programme.until_output_shows("video_0", Look::Backup);
-    Ok(first(&programme, Look::Backup) - since)
+    Ok([first(&programme, Look::Backup) - since; 2])
 }
 
 fn first(programme: &Programme, look: Look) -> Instant {
@@ -78,7 +85,8 @@ fn the_table() -> io::Result<()> {
             ("pictures only", measure(standby, mute)?),
             ("absent at start", absent(standby)?),
         ] {
-            println!("{standby}: {name}: {} ms", took.as_millis());
+            let [took, stood] = took.map(|time| time.as_millis());
+            println!("{standby}: {name}: {took} ms, without a new picture {stood} ms");
         }
     }
     Ok(())

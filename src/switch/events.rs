@@ -34,7 +34,7 @@ impl FailoverSwitch {
                 }
                 true
             }
-            gst::EventView::Gap(gap) => self.gap(pad, place, gap.get()),
+            gst::EventView::Gap(gap) => self.gap(pad, place, gap),
             gst::EventView::Eos(_) => self.end_of_stream(pad, place),
             gst::EventView::Tag(_) => self.send_if_on_air(place, event),
             gst::EventView::StreamCollection(_) | gst::EventView::StreamGroupDone(_) => true,
@@ -148,12 +148,10 @@ impl FailoverSwitch {
         own.then(|| place.lane.enter())
     }
 
-    fn gap(
-        &self,
-        pad: &FailoverSwitchPad,
-        place: &Place,
-        gap: (gst::ClockTime, Option<gst::ClockTime>),
-    ) -> bool {
+    fn gap(&self, pad: &FailoverSwitchPad, place: &Place, gap: &gst::event::Gap) -> bool {
+        let (begin, duration) = gap.get();
+        // A depayloader says this of what was lost, and so of a sender that has died.
+        let is_missing = gap.gap_flags().contains(gst::GapFlags::DATA);
         let _lane = self.lane_of(pad, place);
         let start = {
             let mut state = self.state();
@@ -166,11 +164,13 @@ impl FailoverSwitch {
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
-            // Nothing to play, but somebody is there.
-            sink.stamp = sink.stamp.map(|_| now);
+            if !is_missing {
+                // Nothing to play, but somebody is there.
+                sink.stamp = sink.stamp.map(|_| now);
+            }
             let running = match &sink.segment {
-                Some(segment) => segment.to_running_time(gap.0),
-                None => Some(gap.0),
+                Some(segment) => segment.to_running_time(begin),
+                None => Some(begin),
             };
             running.filter(|_| open && sink.open).map(|running| {
                 let placed = super::state::signed(running.nseconds()).saturating_add(offset);
@@ -178,7 +178,7 @@ impl FailoverSwitch {
             })
         };
         start.is_none_or(|start| {
-            let event = gst::event::Gap::builder(start).duration(gap.1).build();
+            let event = gst::event::Gap::builder(start).duration(duration).build();
             self.emit(place, event)
         })
     }

@@ -14,6 +14,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
 
+/// What a jitter buffer may give a live buffer too early a time: no reason to hold up the thread that brings it.
+const JITTER: i64 = 100_000_000;
+
 /// What becomes of a buffer.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -264,7 +267,9 @@ impl State {
     fn not_before(&self, input: InputId, times: Times, now: Moment) -> Option<Moment> {
         let timeline = &self.inputs.get(&input)?.timeline;
         let due = timeline.place(times.order);
-        if due <= signed(now.nanos()) {
+        let early = due.saturating_sub(signed(now.nanos()));
+        let at_once = if timeline.is_live() { JITTER } else { 0 };
+        if early <= at_once {
             return None;
         }
         let takes_part =
