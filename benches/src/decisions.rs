@@ -6,7 +6,7 @@ use gst::prelude::*;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-pub(crate) const STALLS: usize = 300;
+pub(crate) const STALLS: usize = 1000;
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(20);
 const INTERVAL: Duration = Duration::from_millis(2);
 /// Buffers of the input that came back before it falls silent again.
