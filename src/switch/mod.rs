@@ -58,6 +58,7 @@ mod pad;
 mod pads;
 mod report;
 mod sending;
+mod situation;
 mod sound;
 pub mod standby;
 mod state;
