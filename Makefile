@@ -39,9 +39,10 @@ demo:
 	@scripts/setup.sh $(if $(WINDOW),window,demo)
 	cargo run --quiet --release --example demo -- $(if $(WINDOW),--window)
 
+# Built as the tests are, with their features, or cargo would build it anew each time.
 test:
 	@scripts/setup.sh test
-	cargo build --lib
+	cargo test --no-run
 	scripts/smoke.sh $(TARGET)/debug
 	scripts/test.sh
 
