@@ -76,6 +76,22 @@ fn a_picture_that_comes_long_after_the_sound_is_shown() -> io::Result<()> {
 }
 
 #[test]
+fn the_end_of_a_stream_of_sound_alone_is_no_error() -> io::Result<()> {
+    let server = Server::start()?;
+    let sound = drawn(Look::Primary).without_video();
+    let mut primary = publish(&server, "primary", sound)?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    let programme = player(&server).start();
+    programme.until_output_shows("audio_0", Look::Primary);
+    programme.until("the backup stands by", |record| record.told(1, "flowing"));
+    primary.kill9();
+    programme.until_all_show(Look::Backup);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "eos")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
+
+#[test]
 fn a_killed_publisher_is_covered_and_taken_back() -> io::Result<()> {
     let (_server, mut primary, _backup, programme) = on_air()?;
     primary.kill9();

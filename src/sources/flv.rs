@@ -32,13 +32,17 @@ pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Res
     let linked = bin.add(&tee).and_then(|()| src.link(&tee));
     let failed = |error: gst::glib::BoolError| malformed(uri, &error.message);
     linked.map_err(failed)?;
-    for kind in [Kind::Video, Kind::Audio] {
-        let demuxer = make("flvdemux")?;
-        let linked = bin.add(&demuxer).and_then(|()| tee.link(&demuxer));
+    let [picture, sound] = [make("flvdemux")?, make("flvdemux")?];
+    for (demuxer, other, kind) in [
+        (&picture, &sound, Kind::Video),
+        (&sound, &picture, Kind::Audio),
+    ] {
+        let linked = bin.add(demuxer).and_then(|()| tee.link(demuxer));
         linked.map_err(failed)?;
-        show_only(bin, &demuxer, kind);
+        show_only(bin, demuxer, kind);
+        end_with(demuxer, other);
         demuxer.connect_pad_added(|_, pad| count_from_zero(pad));
-        bin.watch(&demuxer);
+        bin.watch(demuxer);
     }
     Ok(())
 }
@@ -54,6 +58,31 @@ fn count_from_zero(pad: &gst::Pad) {
             *event = gst::event::Segment::builder(&endless)
                 .seqnum(seqnum)
                 .build();
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// A demuxer calls it an error if there was nothing at all; not if the other had something.
+fn end_with(demuxer: &gst::Element, other: &gst::Element) {
+    let Some(sink) = demuxer.static_pad("sink") else {
+        return;
+    };
+    let pads_of = |element: &gst::Element| {
+        let element = element.downgrade();
+        move || {
+            element
+                .upgrade()
+                .map_or(0, |element| element.num_src_pads())
+        }
+    };
+    let (own, others) = (pads_of(demuxer), pads_of(other));
+    sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let is_end = info
+            .event()
+            .is_some_and(|event| event.type_() == gst::EventType::Eos);
+        if is_end && own() == 0 && others() > 0 {
+            return gst::PadProbeReturn::Handled;
         }
         gst::PadProbeReturn::Ok
     });
