@@ -13,7 +13,7 @@ use crate::progress;
 
 const LENGTH: Duration = Duration::from_secs(10);
 /// Candidates take turns, and the round of the least CPU time counts: others on the machine only add to it.
-const ROUNDS: usize = 2;
+const ROUNDS: usize = 4;
 const CROWD: usize = 50;
 /// So many that two cores decode.
 const FEW: usize = 5;
