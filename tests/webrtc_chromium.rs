@@ -77,3 +77,18 @@ fn a_browser_that_is_killed_is_a_stall() -> io::Result<()> {
     programme.finish(&BOTH);
     Ok(())
 }
+
+#[test]
+fn a_browser_that_is_frozen_is_a_stall_and_is_taken_back() -> io::Result<()> {
+    let Some((chromium, programme)) = on_air("h264")? else {
+        return Ok(());
+    };
+    signal(&chromium, Signal::SIGSTOP)?;
+    programme.until_all_show(Look::Backup);
+    signal(&chromium, Signal::SIGCONT)?;
+    programme.until_switches(3);
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.finish(&BOTH);
+    Ok(())
+}
