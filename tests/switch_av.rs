@@ -305,18 +305,25 @@ fn a_released_sound_pad_does_not_stop_the_picture() {
     assert_eq!(scene.pictures().runs(), [(0, 150)]);
 }
 
-#[test]
-fn a_gap_in_the_sound_is_no_stall() {
+/// After a second of both, two seconds in which gaps take the place of the primary's sound.
+fn with_gaps_for_sound(flags: gst::GapFlags) -> Scene {
     let scene = Scene::new(&raw(), &pcm(), &[]);
     scene.both(1_000);
     scene.stage.every(20, 1_000..3_000, |at| {
         scene.primary.push_picture(at);
         let gap = gst::event::Gap::builder(stage::ms(at))
             .duration(stage::ms(20))
+            .gap_flags(flags)
             .build();
         scene.primary.sound.pad.push_event(gap);
         scene.backup.push(at);
     });
+    scene
+}
+
+#[test]
+fn a_gap_in_the_sound_is_no_stall() {
+    let scene = with_gaps_for_sound(gst::GapFlags::empty());
     assert_eq!(scene.stage.switches(), []);
     assert_eq!(scene.sound.events(gst::EventType::Gap).len(), 100);
     let gaps =
@@ -327,17 +334,7 @@ fn a_gap_in_the_sound_is_no_stall() {
 /// A depayloader makes such gaps of packets that do not come, a while after the sender has died.
 #[test]
 fn a_gap_for_what_was_lost_is_no_sign_of_life() {
-    let scene = Scene::new(&raw(), &pcm(), &[]);
-    scene.both(1_000);
-    scene.stage.every(20, 1_000..3_000, |at| {
-        scene.primary.push_picture(at);
-        let gap = gst::event::Gap::builder(stage::ms(at))
-            .duration(stage::ms(20))
-            .gap_flags(gst::GapFlags::DATA)
-            .build();
-        scene.primary.sound.pad.push_event(gap);
-        scene.backup.push(at);
-    });
+    let scene = with_gaps_for_sound(gst::GapFlags::DATA);
     assert_eq!(scene.stage.switches(), [(0, 1, "stall".to_owned())]);
 }
 

@@ -47,7 +47,6 @@ fn measure(
     let seen = &record.output("video_0").expect("a picture").seen;
     let mut earlier = seen.iter().rev().skip_while(|seen| seen.arrival >= first);
     let last = earlier.find(|seen| seen.look == Look::Primary);
-    println!("{:?}", record.reports.last());
     let stood = first - last.expect("the primary was shown").arrival;
     Ok([first - since, stood])
 }

@@ -137,11 +137,11 @@ fn with_header_for(kind: Kind, buffer: &gst::BufferRef, foreign: bool) -> Option
     Some(shown)
 }
 
-/// How long one kind has come without the other.
+/// Since when one kind has come without the other, in milliseconds of its tags: 0 before the first.
 #[derive(Default)]
 struct Patience(AtomicI64);
 
-/// Nothing has come yet: no FLV tag is of this time.
+/// It was said once that the other is missing; no tag is of this time.
 const OVER: i64 = -1;
 
 impl Patience {
