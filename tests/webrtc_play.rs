@@ -6,6 +6,7 @@
 mod lab;
 
 mod support {
+    pub(crate) mod alone;
     pub(crate) mod stuck;
 }
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
 use lab::{WhepServer, poll_until};
+use support::alone::{in_a_pipeline, sink_beside};
 use support::stuck::{At, Stuck};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -45,13 +47,7 @@ struct Player {
 
 impl Player {
     fn new(server: &WhepServer) -> Self {
-        init();
-        let src = gst::ElementFactory::make("webrtcplaysrc")
-            .property("uri", server.url())
-            .build()
-            .expect("webrtcplaysrc");
-        let pipeline = gst::Pipeline::new();
-        pipeline.add(&src).expect("room");
+        let (pipeline, src) = in_a_pipeline(&server.url());
         let (tell, came) = channel();
         src.connect_pad_added(move |src, pad| watch(src, pad, tell.clone()));
         Self {
@@ -110,15 +106,7 @@ impl Drop for Player {
 
 /// A sink for the pad, that tells what comes.
 fn watch(src: &gst::Element, pad: &gst::Pad, tell: Sender<Came>) {
-    let pipeline = src.parent().and_downcast::<gst::Pipeline>();
-    let sink = gst::ElementFactory::make("fakesink")
-        .property("async", false)
-        .property("sync", false)
-        .build()
-        .expect("fakesink");
-    pipeline.expect("a pipeline").add(&sink).expect("room");
-    sink.sync_state_with_parent().expect("a running sink");
-    let target = sink.static_pad("sink").expect("its pad");
+    let target = sink_beside(src);
     let (name, src) = (pad.name().to_string(), src.downgrade());
     target.add_probe(gst::PadProbeType::BUFFER, move |target, info| {
         let src = src.upgrade();

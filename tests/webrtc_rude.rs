@@ -3,13 +3,14 @@
 //! means for the next attempt, and is said goodbye to where there is something to end.
 
 mod support {
+    pub(crate) mod alone;
     pub(crate) mod rude;
 }
 
-use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
+use support::alone::in_a_pipeline;
 use support::rude::{Asked, Manner, Rude};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,17 +31,7 @@ struct Player {
 
 impl Player {
     fn new(uri: &str) -> Self {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            gst::init().expect("GStreamer");
-            gstfailover::plugin_register_static().expect("the plugin");
-        });
-        let src = gst::ElementFactory::make("webrtcplaysrc")
-            .property("uri", uri)
-            .build()
-            .expect("webrtcplaysrc");
-        let pipeline = gst::Pipeline::new();
-        pipeline.add(&src).expect("room");
+        let (pipeline, src) = in_a_pipeline(uri);
         Self { pipeline, src }
     }
 

@@ -12,6 +12,35 @@ use gst::prelude::*;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The element for this stream, in NULL, in a pipeline.
+pub(crate) fn in_a_pipeline(uri: &str) -> (gst::Pipeline, gst::Element) {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        gst::init().expect("GStreamer");
+        gstfailover::plugin_register_static().expect("the plugin");
+    });
+    let src = gst::ElementFactory::make("webrtcplaysrc")
+        .property("uri", uri)
+        .build()
+        .expect("webrtcplaysrc");
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&src).expect("room");
+    (pipeline, src)
+}
+
+/// The pad of a new sink that runs, for a pad of this element.
+pub(crate) fn sink_beside(src: &gst::Element) -> gst::Pad {
+    let pipeline = src.parent().and_downcast::<gst::Pipeline>();
+    let sink = gst::ElementFactory::make("fakesink")
+        .property("async", false)
+        .property("sync", false)
+        .build()
+        .expect("fakesink");
+    pipeline.expect("a pipeline").add(&sink).expect("room");
+    sink.sync_state_with_parent().expect("a running sink");
+    sink.static_pad("sink").expect("its pad")
+}
+
 pub(crate) struct Alone {
     pipeline: gst::Pipeline,
     pub(crate) src: gst::Element,
@@ -23,28 +52,10 @@ pub(crate) struct Alone {
 impl Alone {
     /// In NULL.
     pub(crate) fn new(uri: &str) -> Self {
-        static ONCE: Once = Once::new();
-        ONCE.call_once(|| {
-            gst::init().expect("GStreamer");
-            gstfailover::plugin_register_static().expect("the plugin");
-        });
-        let src = gst::ElementFactory::make("webrtcplaysrc")
-            .property("uri", uri)
-            .build()
-            .expect("webrtcplaysrc");
-        let pipeline = gst::Pipeline::new();
-        pipeline.add(&src).expect("room");
+        let (pipeline, src) = in_a_pipeline(uri);
         let (tell, came) = channel();
         src.connect_pad_added(move |src, pad| {
-            let pipeline = src.parent().and_downcast::<gst::Pipeline>();
-            let sink = gst::ElementFactory::make("fakesink")
-                .property("async", false)
-                .property("sync", false)
-                .build()
-                .expect("fakesink");
-            pipeline.expect("a pipeline").add(&sink).expect("room");
-            sink.sync_state_with_parent().expect("a running sink");
-            let target = sink.static_pad("sink").expect("its pad");
+            let target = sink_beside(src);
             let (name, tell) = (pad.name().to_string(), tell.clone());
             target.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
                 let _ = tell.send(name.clone());
