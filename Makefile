@@ -39,9 +39,11 @@ demo:
 	@scripts/setup.sh $(if $(WINDOW),window,demo)
 	cargo run --quiet --release --example demo -- $(if $(WINDOW),--window)
 
-# Built as the tests are, with their features, or cargo would build it anew each time.
+# The examples beside the library bring it the tests' features, or cargo would build it twice; only a
+# library that is asked for by name comes to where smoke.sh looks.
 test:
 	@scripts/setup.sh test
+	cargo build --lib --examples
 	cargo test --no-run
 	scripts/smoke.sh $(TARGET)/debug
 	scripts/test.sh
