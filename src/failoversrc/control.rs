@@ -364,7 +364,7 @@ impl Owner {
         let shell = element.imp();
         shell.forget_failure(input.id);
         let name = format!("input-{}-attempt-{}", input.id.0, input.life.attempts() + 1);
-        let built = input.description.build(&name, &shell.settings().source());
+        let built = input.description.build(&name);
         if let Err(crate::sources::Error::Stopping(_)) = built {
             input.life.postpone(now);
             return;

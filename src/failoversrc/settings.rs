@@ -4,7 +4,7 @@
 
 use super::{Output, Slate, Standby, address};
 use crate::policy::Span;
-use crate::sources::{self, Description};
+use crate::sources::Description;
 use crate::switch::SwitchBack;
 use crate::switch::standby::Bounds;
 use gst::prelude::*;
@@ -110,13 +110,6 @@ impl Settings {
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
             standby: self.standby,
         })
-    }
-
-    pub(super) fn source(&self) -> sources::Settings {
-        sources::Settings {
-            timeout: gst::ClockTime::from_nseconds(self.timeout.min(u64::MAX - 1)),
-            startup_timeout: gst::ClockTime::from_nseconds(self.startup_timeout.min(u64::MAX - 1)),
-        }
     }
 
     pub(super) fn startup(&self) -> Span {

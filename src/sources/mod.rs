@@ -41,15 +41,6 @@ pub(crate) enum Description {
     Element(gst::Element),
 }
 
-/// What a source needs to know about how it is watched.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Settings {
-    /// No buffer for this long is a stall.
-    pub(crate) timeout: gst::ClockTime,
-    /// Time for the first buffer.
-    pub(crate) startup_timeout: gst::ClockTime,
-}
-
 /// A source for one attempt, in NULL and without a parent.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -138,9 +129,9 @@ impl Description {
     }
 
     /// Builds a fresh source for one attempt.
-    pub(crate) fn build(&self, name: &str, settings: &Settings) -> Result<Source, Error> {
+    pub(crate) fn build(&self, name: &str) -> Result<Source, Error> {
         match self {
-            Self::Uri(uri) if rtmp::plays(uri) => rtmp::build(uri, name, settings),
+            Self::Uri(uri) if rtmp::plays(uri) => rtmp::build(uri, name),
             Self::Uri(uri) if webrtc::plays(uri) => webrtc::build(uri, name),
             Self::Uri(uri) => uri::build(uri, name),
             Self::Element(element) => element::build(element, name),

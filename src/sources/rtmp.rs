@@ -2,13 +2,14 @@
 //! `rtmp://` and `rtmps://`: rtmp2src and a flvdemux for each kind of stream.
 //!
 //! Nothing here waits for anything: rtmp2src's first buffer is no media, and only what flvdemux finds
-//! becomes a pad. Video may come up to a GOP after audio, as its own pad at its own time.
+//! becomes a pad. Video may come up to a GOP after audio, as its own pad at its own time. A silent server is
+//! given up from outside: rtmp2src's idle timeout would wake its thread a second time for every packet.
 
 use gst::prelude::*;
 
 use super::bin::SourceBin;
 use super::parse::make;
-use super::{Error, Settings, Source, Timestamps, check_handler, flv, malformed, redact};
+use super::{Error, Source, Timestamps, check_handler, flv, malformed, redact};
 
 /// Whether this URI is for here. The HTTP-tunnelled and encrypted flavours (rtmpt, rtmpe) are not.
 pub(super) fn plays(uri: &str) -> bool {
@@ -32,14 +33,13 @@ pub(super) fn check(uri: &str) -> Result<(), Error> {
     }
 }
 
-pub(super) fn build(uri: &str, name: &str, settings: &Settings) -> Result<Source, Error> {
+pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     let src = make("rtmp2src")?;
     let handler = src.dynamic_cast_ref::<gst::URIHandler>();
     handler
         .ok_or(Error::MissingElement("rtmp2src"))?
         .set_uri(uri)
         .map_err(|error| malformed(uri, error.message()))?;
-    src.set_property("idle-timeout", idle_timeout(settings));
 
     let bin = SourceBin::new(name);
     bin.set_in_real_time();
@@ -51,39 +51,4 @@ pub(super) fn build(uri: &str, name: &str, settings: &Settings) -> Result<Source
         core: src,
         timestamps: Timestamps::Own,
     })
-}
-
-/// Seconds without a packet after which rtmp2src ends by itself. A backstop far above the watching
-/// that is done outside: silence is a stall long before, but a socket must not stay open for ever.
-fn idle_timeout(settings: &Settings) -> u32 {
-    const LEAST: u64 = 10;
-    let stall = settings.timeout.nseconds().saturating_mul(4);
-    let startup = settings.startup_timeout.nseconds().saturating_mul(2);
-    let seconds = stall
-        .max(startup)
-        .div_ceil(gst::ClockTime::SECOND.nseconds())
-        .max(LEAST);
-    u32::try_from(seconds).unwrap_or(u32::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_idle_timeout_stays_above_the_watching() {
-        for (timeout, startup, seconds) in [
-            (1_000, 5_000, 10),
-            (0, 0, 10),
-            (4_001, 5_000, 17),
-            (1_000, 20_500, 41),
-            (u64::MAX / 2_000_000, 0, u32::MAX),
-        ] {
-            let settings = Settings {
-                timeout: gst::ClockTime::from_mseconds(timeout),
-                startup_timeout: gst::ClockTime::from_mseconds(startup),
-            };
-            assert_eq!(idle_timeout(&settings), seconds);
-        }
-    }
 }

@@ -164,7 +164,7 @@ fn what_is_put_into_a_bin_later_is_found_too() {
     gst::init().expect("GStreamer");
     let bin = gst::Bin::new();
     let description = Description::Element(bin.clone().upcast());
-    let source = description.build("source", &SETTINGS).expect("source");
+    let source = description.build("source").expect("source");
     let late = gst::ElementFactory::make("videotestsrc").build();
     bin.add(&late.expect("videotestsrc")).expect("room");
     flows(&Player::start(source), 1);
@@ -178,7 +178,7 @@ fn an_element_serves_one_attempt_after_another() {
     ] {
         let description = described(&text);
         for _ in 0..5 {
-            let source = description.build("source", &SETTINGS).expect("source");
+            let source = description.build("source").expect("source");
             let player = Player::start(source);
             player.wait("data", |e| matches!(e, Event::Flowing(..)));
         }
@@ -188,8 +188,8 @@ fn an_element_serves_one_attempt_after_another() {
 #[test]
 fn an_element_is_taken_from_a_stopped_attempt_that_nobody_released() {
     let description = described("videotestsrc is-live=true");
-    let first = description.build("first", &SETTINGS).expect("source");
-    let second = description.build("second", &SETTINGS).expect("source");
+    let first = description.build("first").expect("source");
+    let second = description.build("second").expect("source");
     assert_eq!(first.bin.children().len(), 0);
     assert_eq!(second.core.parent().as_ref(), Some(second.bin.upcast_ref()));
 }
@@ -203,7 +203,7 @@ fn an_element_in_use_is_not_taken() {
     let bin = gst::Bin::new();
     bin.add(element).expect("room");
     assert!(matches!(description.check(), Err(Error::InUse(_))));
-    let built = description.build("source", &SETTINGS);
+    let built = description.build("source");
     assert!(matches!(built, Err(Error::InUse(_))));
 }
 
@@ -229,9 +229,9 @@ fn an_element_that_does_not_stop_is_not_taken_until_it_has() {
     let player = play(&description);
     hanging.recv_timeout(PATIENCE).expect("a buffer that hangs");
     let stopping = std::thread::spawn(move || player.stop());
-    let built = description.build("next", &SETTINGS);
+    let built = description.build("next");
     assert!(matches!(built, Err(Error::Stopping(_))), "{built:?}");
     drop(let_go);
     stopping.join().expect("a stop");
-    assert!(description.build("next", &SETTINGS).is_ok());
+    assert!(description.build("next").is_ok());
 }

@@ -16,11 +16,6 @@ use player::{Event, Player};
 /// Nothing here takes longer, unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-const SETTINGS: Settings = Settings {
-    timeout: gst::ClockTime::SECOND,
-    startup_timeout: gst::ClockTime::from_seconds(5),
-};
-
 fn uri(text: &str) -> Description {
     gst::init().expect("GStreamer");
     Description::Uri(text.to_string())
@@ -148,7 +143,7 @@ fn only_what_is_live_and_not_from_a_stream_is_on_running_time() {
         (uri("rtmp://h/live/key"), Timestamps::Own),
         (uri("file:///a.mp4"), Timestamps::Own),
     ] {
-        let source = description.build("source", &SETTINGS).expect("source");
+        let source = description.build("source").expect("source");
         assert_eq!(source.timestamps, expected, "{}", description.display());
     }
 }
@@ -162,7 +157,7 @@ fn twenty_attempts_leave_nothing_behind() {
     ));
     for round in 0..20 {
         for description in [&file, &element] {
-            let source = description.build("source", &SETTINGS).expect("source");
+            let source = description.build("source").expect("source");
             let bin = source.bin.downgrade();
             let player = Player::start(source);
             // Each round ends somewhere else: before any pad, after the first, after the last.

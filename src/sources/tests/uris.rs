@@ -14,7 +14,7 @@ const AAC: &str = "audio/mpeg,mpegversion=4,stream-format=raw,framed=true";
 
 pub(super) fn play(description: &Description) -> Player {
     assert_eq!(description.check(), Ok(()));
-    Player::start(description.build("source", &SETTINGS).expect("source"))
+    Player::start(description.build("source").expect("source"))
 }
 
 /// Checks that these pads, and no others, came with caps like these.
@@ -94,9 +94,6 @@ fn rtmp_comes_in_one_form_and_ends_with_its_publisher() {
         flowing.count() == 2
     });
     assert_pads(&player, &[("audio_0", AAC), ("video_0", H264)]);
-    let core = player.bin().children();
-    let src = core.iter().find(|e| e.has_property("idle-timeout"));
-    assert_eq!(src.map(|e| e.property::<u32>("idle-timeout")), Some(10));
 
     drop(publisher);
     player.wait_all("the end of both", |seen| {
