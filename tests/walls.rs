@@ -31,12 +31,13 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "policy/",
     "switch/ageing.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
     "switch/held.rs",
+    "switch/rest.rs",
     "switch/cut.rs",
     "failoversrc/address.rs",
     "failoversrc/input.rs",

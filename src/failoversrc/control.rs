@@ -384,6 +384,7 @@ impl Owner {
                 let (base, live) = time_base(&source);
                 let switch = shell.switch().imp();
                 switch.set_time_base(input.id, base, live);
+                switch.let_rest(input.id, source.may_rest());
                 switch.connecting(input.id);
                 let runner = Runner::start(&element, &source, input.id, number);
                 input.attempt = Some(Attempt {

@@ -117,6 +117,10 @@ impl SourceBin {
         self.state().in_real_time = true;
     }
 
+    pub(super) fn is_in_real_time(&self) -> bool {
+        self.state().in_real_time
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.imp()
             .state

@@ -147,6 +147,13 @@ impl Source {
         }
     }
 
+    /// Whether whoever takes its streams may hold up the one thread that brings them: what comes meanwhile
+    /// waits in its connection.
+    pub(crate) fn may_rest(&self) -> bool {
+        let bin = self.bin.downcast_ref::<bin::SourceBin>();
+        bin.is_some_and(bin::SourceBin::is_in_real_time)
+    }
+
     /// Ends the use of the application's element, so that the next attempt can take it. Only for a
     /// bin that is in NULL; a bin that is still on its way there keeps the element, and `build`
     /// says [`Error::Stopping`] until it has arrived.

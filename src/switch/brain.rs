@@ -380,6 +380,13 @@ impl FailoverSwitch {
         }
     }
 
+    /// Its thread may be held up while it stands by: what it brings waits in its connection.
+    pub(crate) fn let_rest(&self, input: InputId, may: bool) {
+        if let Some(input) = self.state().inputs.get_mut(&input) {
+            input.rest.allow(may);
+        }
+    }
+
     /// Comes in real time, by its own word or by what is known of it.
     pub(crate) fn is_live(&self, input: InputId) -> bool {
         let state = self.state();

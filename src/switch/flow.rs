@@ -21,6 +21,8 @@ const JITTER: i64 = 100_000_000;
 #[derive(Debug)]
 pub(super) enum Step {
     Kept,
+    /// Kept, and nothing more is wanted before then.
+    Rest(Moment),
     /// Not due yet.
     Wait(Moment),
     /// On air: come again, in the lane.
@@ -64,6 +66,10 @@ impl FailoverSwitch {
             gst::trace!(CAT, obj = pad, "{step:?}");
             match step {
                 Step::Kept => return Ok(gst::FlowSuccess::Ok),
+                Step::Rest(until) => {
+                    self.time.wait_until(until, &shell.wait);
+                    return Ok(gst::FlowSuccess::Ok);
+                }
                 Step::Enter => enter = true,
                 Step::Send(parcel) => return self.send(pad, place, parcel),
                 Step::Held { full, flow } => {
@@ -254,7 +260,21 @@ impl State {
         {
             return self.begin(place, now, in_lane);
         }
-        Step::Kept
+        self.rest(place.input, times, now)
+            .map_or(Step::Kept, Step::Rest)
+    }
+
+    /// Until when the thread of a standby may rest, unless it is to go on air.
+    fn rest(&mut self, input: InputId, times: Times, now: Moment) -> Option<Moment> {
+        let timeout = self.policy.config().timeout.nanos();
+        let takes_part = self.pending.as_ref().is_some_and(|p| p.to == input);
+        let input = self.inputs.get_mut(&input)?;
+        if takes_part {
+            return None;
+        }
+        let (offset, now) = (input.timeline.offset(), signed(now.nanos()));
+        let until = input.rest.after(times.order, offset, now, timeout)?;
+        u64::try_from(until).ok().map(Moment::from_nanos)
     }
 
     fn is_open(&self, place: &Place) -> bool {

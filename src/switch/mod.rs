@@ -57,6 +57,7 @@ mod outlet;
 mod pad;
 mod pads;
 mod report;
+pub mod rest;
 mod sending;
 mod situation;
 mod sound;

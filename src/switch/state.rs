@@ -6,6 +6,7 @@ use super::ageing::Ageing;
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
 use super::report::Report;
+use super::rest::Rest;
 use super::sound::Samples;
 use super::standby::{Bounds, Coding, Piece, Rhythm, Standby};
 use super::timeline::{TimeBase, Timeline};
@@ -53,6 +54,7 @@ pub(super) struct Input {
     pub(super) sinks: BTreeMap<StreamId, Sink>,
     /// Since when its present source has brought something.
     pub(super) fed_since: Option<Moment>,
+    pub(super) rest: Rest,
 }
 
 pub(super) struct Sink {
@@ -254,6 +256,7 @@ impl Default for Input {
             timeline: Timeline::new(TimeBase::Guess),
             sinks: BTreeMap::new(),
             fed_since: None,
+            rest: Rest::default(),
         }
     }
 }
@@ -263,6 +266,7 @@ impl Input {
     pub(super) fn restart(&mut self) {
         self.timeline.reset();
         self.fed_since = None;
+        self.rest.reset();
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
             sink.ageing = Ageing::default();
