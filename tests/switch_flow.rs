@@ -5,6 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
+use gstfailover::switch::FailoverSwitch;
 use stage::{Feed, Frame, Frames, Seen, Stage, bounded, caps, h264, ms, raw};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
@@ -62,6 +63,66 @@ impl Block {
             self.pad.remove_probe(probe);
         }
     }
+}
+
+/// Lets input 1 rest; it has just begun to, at 2 s, in a thread of its own.
+fn resting() -> (
+    Stage,
+    Feed,
+    Feed,
+    JoinHandle<Result<gst::FlowSuccess, gst::FlowError>>,
+) {
+    let (stage, primary, backup) = pair(&[]);
+    let switch = stage.switch.downcast_ref::<FailoverSwitch>();
+    switch.expect("a failoverswitch").let_rest(1);
+    stage.every(20, 0..2_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    stage.to(2_000);
+    primary.push(Frame::at(2_000));
+    let feed = backup.clone();
+    let push = std::thread::spawn(move || feed.try_push(Frame::at(2_000)));
+    // The alarm is the other one.
+    stage.wait_for_pending(2);
+    (stage, primary, backup, push)
+}
+
+#[test]
+fn a_standby_rests_for_75_of_100_milliseconds() {
+    bounded(|| {
+        let (stage, primary, backup, push) = resting();
+        stage.every(20, 2_020..2_080, |at| primary.push(Frame::at(at)));
+        stage.to(2_074);
+        assert!(!push.is_finished());
+        stage.to(2_075);
+        assert!(push.join().expect("no panic").is_ok());
+        for at in [2_020, 2_040, 2_060, 2_080] {
+            backup.push(Frame::at(at));
+        }
+        assert_eq!(stage.switches(), []);
+    });
+}
+
+#[test]
+fn a_standby_that_rests_is_awake_when_it_is_needed() {
+    bounded(|| {
+        let (stage, primary, backup, push) = resting();
+        primary.eos();
+        // No time has passed.
+        assert!(push.join().expect("no panic").is_ok());
+        backup.push(Frame::at(2_020));
+        assert_eq!(stage.switches(), [(0, 1, "eos".to_owned())]);
+    });
+}
+
+#[test]
+fn a_standby_that_rests_holds_up_no_stop() {
+    bounded(|| {
+        let (stage, _primary, _backup, push) = resting();
+        stage.switch.set_state(gst::State::Ready).expect("ready");
+        assert!(push.join().is_ok());
+    });
 }
 
 #[test]

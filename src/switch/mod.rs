@@ -96,6 +96,12 @@ impl FailoverSwitch {
     pub fn waits(&self) -> Option<u32> {
         self.imp().waits()
     }
+
+    /// For tests: what `failoversrc` says of inputs whose thread may be held up while they stand by.
+    #[doc(hidden)]
+    pub fn let_rest(&self, input: u32) {
+        self.imp().let_rest(crate::policy::InputId(input), true);
+    }
 }
 
 /// When to go back to a preferred input that is well again.
