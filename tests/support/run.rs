@@ -71,6 +71,20 @@ impl Run {
         }
     }
 
+    /// The failure of another program that depends on this one, and what this one has said.
+    pub(crate) fn told_beside(&mut self, failure: &io::Error) -> io::Error {
+        self.seen.extend(self.lines.try_iter());
+        let state = match self.process.is_running() {
+            true => "runs",
+            false => "has ended",
+        };
+        let log = self.process.log_tail(400);
+        let seen = self.seen.join("\n  ");
+        io::Error::other(format!(
+            "{failure}\nbeside a program that {state} and said\n  {seen}\n  {log}"
+        ))
+    }
+
     pub(crate) fn frames(&self) -> u64 {
         self.seen
             .iter()

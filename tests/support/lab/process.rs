@@ -110,10 +110,14 @@ impl Process {
 
     /// An error that says what the process wrote last.
     pub(crate) fn failure(&self, what: &str) -> io::Error {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        let tail = lines[lines.len().saturating_sub(5)..].join("\n  ");
-        io::Error::other(format!("{what}\n  {tail}"))
+        io::Error::other(format!("{what}\n  {}", self.log_tail(5)))
+    }
+
+    pub(crate) fn log_tail(&self, lines: usize) -> String {
+        let log = fs::read(&self.log).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let all: Vec<&str> = log.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n  ")
     }
 
     /// Safe from hitting a stranger: until we reap our child, its id is not given out again.
