@@ -129,7 +129,7 @@ fn fail_and_recover(
         match message.view() {
             gst::MessageView::Eos(_) => break,
             gst::MessageView::Error(error) => return Err(error.error().into()),
-            gst::MessageView::Latency(_) => pipeline.recalculate_latency()?,
+            gst::MessageView::Latency(_) => common::spread_latency(pipeline),
             _ => {
                 if let Some(sentence) = common::describe(&message) {
                     println!("  {sentence}");

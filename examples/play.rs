@@ -131,7 +131,7 @@ impl Player {
                     gst::MessageView::Eos(_) => return Ok(()),
                     gst::MessageView::Error(error) => return Err(error.error().into()),
                     gst::MessageView::Element(_) => self.hear(&message),
-                    gst::MessageView::Latency(_) => pipeline.recalculate_latency()?,
+                    gst::MessageView::Latency(_) => common::spread_latency(pipeline),
                     _ => (),
                 }
             }

@@ -97,7 +97,7 @@ fn report(pipeline: &gst::Pipeline) -> Result<(), Box<dyn Error>> {
         match message.view() {
             gst::MessageView::Eos(_) => return Ok(()),
             gst::MessageView::Error(error) => return Err(error.error().into()),
-            gst::MessageView::Latency(_) => pipeline.recalculate_latency()?,
+            gst::MessageView::Latency(_) => common::spread_latency(pipeline),
             gst::MessageView::Element(_) => {
                 if let Some(sentence) = common::describe(&message) {
                     println!("{:9.2} s  {sentence}", start.elapsed().as_secs_f64());

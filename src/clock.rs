@@ -7,7 +7,8 @@
 
 use crate::policy::{Moment, Span};
 use gst::prelude::*;
-use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 /// No wake-up is armed for later than this: near the end of all numbers GStreamer's clock spins.
 const FARTHEST: Span = Span::from_secs(24 * 3600);
@@ -35,6 +36,17 @@ enum WaitState {
     Armed(gst::SingleShotClockId),
     /// A cancel that came before the wait was armed is not lost.
     Cancelled,
+}
+
+/// Until nobody else holds it, for a moment at most. What stops by itself mostly has by then, and an
+/// application that exits now does not pull the libraries away from under its threads.
+pub(crate) fn wait_for_the_others(held: &Arc<()>) {
+    const MOMENT: Duration = Duration::from_millis(300);
+    const LOOK_AGAIN: Duration = Duration::from_millis(2);
+    let begun = Instant::now();
+    while Arc::strong_count(held) > 1 && begun.elapsed() < MOMENT {
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// One wake-up of the whole element.
@@ -130,7 +142,7 @@ impl RunningTime {
             // Bounded, so that a missed nudge costs a moment and not for ever.
             let _ = self
                 .started
-                .wait_timeout(stopped, std::time::Duration::from_millis(50));
+                .wait_timeout(stopped, Duration::from_millis(50));
         }
     }
 
@@ -249,14 +261,14 @@ impl Alarm {
 }
 
 /// Time as it passes for the machine, whatever the pipeline's clock does.
-pub(crate) struct Stopwatch(std::time::Instant);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self(std::time::Instant::now())
+        Self(Instant::now())
     }
 
-    pub(crate) fn elapsed(&self) -> std::time::Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 }

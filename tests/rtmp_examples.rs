@@ -14,9 +14,6 @@ use std::path::Path;
 use lab::{Picture, Publisher, Scratch, Server};
 use support::run::{Run, built, frame_number};
 
-/// Told where nothing comes out of it.
-const RELAYS_LOG: &str = "GST_DEBUG=*:2,failover*:5,rtmp2*:5,flvmux:5,aggregator:5";
-
 #[test]
 fn the_player_tells_of_a_switch_and_ends_on_ctrl_c() -> io::Result<()> {
     let mut ingests = Ingests::start()?;
@@ -34,9 +31,7 @@ fn the_relay_keeps_its_output_connected_through_a_switch() -> io::Result<()> {
     let mut ingests = Ingests::start()?;
     let (primary, backup) = ingests.urls();
     let output = ingests.server.url("out");
-    let program = built("examples/relay").display().to_string();
-    let args = [RELAYS_LOG, &program, &primary, &backup, &output];
-    let mut relay = Run::start(Path::new("env"), &args)?;
+    let mut relay = Run::start(&built("examples/relay"), &[&primary, &backup, &output])?;
     relay.wait_for("switched nothing → primary")?;
 
     // A player at the far end: its connection ends when the relay's does.

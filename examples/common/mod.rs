@@ -30,6 +30,12 @@ pub(crate) fn is_interrupt(message: &gst::Message) -> bool {
             .is_some_and(|structure| structure.name() == "interrupt")
 }
 
+/// On a message that the latency has changed. A pad that is about to be linked does not take it yet, which
+/// is no error: another message follows.
+pub(crate) fn spread_latency(pipeline: &gst::Pipeline) {
+    let _ = pipeline.recalculate_latency();
+}
+
 /// Adds the elements of `description` to the pipeline and links `pad` to them.
 pub(crate) fn play_pad(pad: &gst::Pad, description: &str) -> Result<(), Box<dyn Error>> {
     let source = pad.parent_element().ok_or("a pad without an element")?;

@@ -78,7 +78,7 @@ impl Run {
             true => "runs",
             false => "has ended",
         };
-        let log = self.process.log_tail(400);
+        let log = self.process.log_tail(20);
         let seen = self.seen.join("\n  ");
         io::Error::other(format!(
             "{failure}\nbeside a program that {state} and said\n  {seen}\n  {log}"

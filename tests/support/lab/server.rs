@@ -130,12 +130,15 @@ fn launch(folder: &Scratch, port: u16) -> io::Result<Process> {
         "-e".into(),
         log.display().to_string(),
     ];
+    let id = path.join("nginx.pid");
+    let _ = fs::remove_file(&id);
     let mut process = Process::spawn("nginx", &args, &path.join("nginx.log"))?;
-    // Connecting is not enough of a proof: it may be a stranger's server that answers.
+    // Connecting is not enough of a proof: it may be a stranger's server that answers, while ours still tries
+    // to have the port. It writes its id when it has.
     let mut ended = false;
     let answers = poll_until(START_DEADLINE, || {
         ended = !process.is_running();
-        ended || accepts(port)
+        ended || id.exists() && accepts(port)
     });
     match answers && !ended && process.is_running() {
         true => Ok(process),
