@@ -7,8 +7,7 @@
 
 use crate::policy::{Moment, Span};
 use gst::prelude::*;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock};
 
 /// No wake-up is armed for later than this: near the end of all numbers GStreamer's clock spins.
 const FARTHEST: Span = Span::from_secs(24 * 3600);
@@ -36,17 +35,6 @@ enum WaitState {
     Armed(gst::SingleShotClockId),
     /// A cancel that came before the wait was armed is not lost.
     Cancelled,
-}
-
-/// Until nobody else holds it, for a moment at most. What stops by itself mostly has by then, and an
-/// application that exits now does not pull the libraries away from under its threads.
-pub(crate) fn wait_for_the_others(held: &Arc<()>) {
-    const MOMENT: Duration = Duration::from_millis(300);
-    const LOOK_AGAIN: Duration = Duration::from_millis(2);
-    let begun = Instant::now();
-    while Arc::strong_count(held) > 1 && begun.elapsed() < MOMENT {
-        std::thread::sleep(LOOK_AGAIN);
-    }
 }
 
 /// One wake-up of the whole element.
@@ -142,7 +130,7 @@ impl RunningTime {
             // Bounded, so that a missed nudge costs a moment and not for ever.
             let _ = self
                 .started
-                .wait_timeout(stopped, Duration::from_millis(50));
+                .wait_timeout(stopped, std::time::Duration::from_millis(50));
         }
     }
 
@@ -261,14 +249,14 @@ impl Alarm {
 }
 
 /// Time as it passes for the machine, whatever the pipeline's clock does.
-pub(crate) struct Stopwatch(Instant);
+pub(crate) struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self(Instant::now())
+        Self(std::time::Instant::now())
     }
 
-    pub(crate) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
         self.0.elapsed()
     }
 }

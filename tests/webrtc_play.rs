@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
 use lab::{WhepServer, poll_until};
-use support::alone::{in_a_pipeline, sink_beside};
+use support::alone::{end, in_a_pipeline, sink_beside};
 use support::stuck::{At, Stuck};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -100,7 +100,7 @@ impl Player {
 
 impl Drop for Player {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        end(&self.pipeline, &self.src);
     }
 }
 

@@ -10,7 +10,7 @@ mod support {
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use support::alone::in_a_pipeline;
+use support::alone::{end, in_a_pipeline};
 use support::rude::{Asked, Manner, Rude};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -77,7 +77,7 @@ impl Player {
 
 impl Drop for Player {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        end(&self.pipeline, &self.src);
     }
 }
 

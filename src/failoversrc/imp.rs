@@ -5,7 +5,6 @@ use super::control::{Control, Order};
 use super::output::Outputs;
 use super::settings::{SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
-use crate::clock::wait_for_the_others;
 use crate::policy::{InputId, Standby as Keep};
 use crate::switch::standby::Bounds;
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
@@ -405,10 +404,7 @@ impl ElementImpl for FailoverSrc {
         let success = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToPlaying => self.start()?,
-            gst::StateChange::PausedToReady => {
-                self.remove_outputs();
-                wait_for_the_others(&self.stopping);
-            }
+            gst::StateChange::PausedToReady => self.remove_outputs(),
             _ => (),
         }
         // Live: nothing comes in PAUSED, so nobody should wait for it.

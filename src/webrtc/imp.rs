@@ -14,7 +14,6 @@ use super::peer::Setup;
 use super::session::{self, Handle, Plan};
 use super::signalling::is_secret;
 use super::target::{SCHEMES, Target};
-use crate::clock::wait_for_the_others;
 
 const MILLISECOND: u64 = 1_000_000;
 /// As webrtcbin has it.
@@ -373,10 +372,7 @@ impl ElementImpl for WebRtcPlaySrc {
         let success = self.parent_change_state(transition)?;
         match transition {
             gst::StateChange::PausedToPlaying => self.start()?,
-            gst::StateChange::PausedToReady => {
-                self.obj().remove_pads();
-                wait_for_the_others(&self.stopping);
-            }
+            gst::StateChange::PausedToReady => self.obj().remove_pads(),
             _ => (),
         }
         // Live: nothing comes in PAUSED, so nobody should wait for it.

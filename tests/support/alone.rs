@@ -6,7 +6,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
@@ -127,6 +127,21 @@ impl Alone {
 
 impl Drop for Alone {
     fn drop(&mut self) {
-        let _ = self.pipeline.set_state(gst::State::Null);
+        end(&self.pipeline, &self.src);
+    }
+}
+
+/// To NULL, and until its good-bye is said: a process that exits under its threads may crash in the
+/// destructors of their libraries.
+pub(crate) fn end(pipeline: &gst::Pipeline, src: &gst::Element) {
+    let _ = pipeline.set_state(gst::State::Null);
+    // Not for one that never stops.
+    let limit = Instant::now() + Duration::from_secs(2);
+    let is_over = || {
+        let stats = src.property::<gst::Structure>("stats");
+        stats.get("num-stopping") == Ok(0u64)
+    };
+    while !is_over() && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
