@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-/// Caches and pools of GStreamer fill up in the first rounds, and every class is made when it is first needed:
-/// each way to end has been taken once by then.
-const WARM_UP: usize = 9;
+/// Caches and pools of GStreamer fill up in the first rounds.
+const WARM_UP: usize = 3;
 /// Idle threads that GLib keeps for the next who asks.
 const POOLED_THREADS: usize = 8;
 /// For what is still on its way to stop.
