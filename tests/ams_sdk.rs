@@ -27,7 +27,7 @@ fn the_real_sdk_plays_ends_waits_and_plays_again() {
     programme::init();
     let server = AmsServer::start();
     server.publish("primary", Look::Primary);
-    let sdk = setup.start(&server, "play", "primary");
+    let mut sdk = setup.start(&server, "play", "primary");
     sdk.until("play_started");
     sdk.until("frames");
     server.unpublish("primary");
@@ -44,7 +44,7 @@ fn the_real_sdk_publishes() {
     let Some(setup) = Setup::find() else { return };
     programme::init();
     let server = AmsServer::start();
-    let sdk = setup.start(&server, "publish", "camera");
+    let mut sdk = setup.start(&server, "publish", "camera");
     sdk.until("publish_started");
     server.until_received(100_000);
 }
@@ -108,7 +108,11 @@ impl Setup {
                 let _ = said.send(line);
             }
         });
-        Sdk { child, words }
+        Sdk {
+            child,
+            words,
+            early: Vec::new(),
+        }
     }
 }
 
@@ -116,17 +120,27 @@ impl Setup {
 struct Sdk {
     child: Child,
     words: Receiver<String>,
+    /// What was said before a test waited for it.
+    early: Vec<String>,
 }
 
 impl Sdk {
-    fn until(&self, word: &str) {
+    /// Each word counts once. What is told by the socket and what by the media come in either order.
+    fn until(&mut self, word: &str) {
+        if let Some(place) = self.early.iter().position(|said| said == word) {
+            self.early.remove(place);
+            return;
+        }
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let said = self.words.recv_timeout(left);
             match said {
                 Ok(said) if said == word => return,
-                Ok(said) => assert!(!said.starts_with("page-error"), "{said}"),
+                Ok(said) => {
+                    assert!(!said.starts_with("page-error"), "{said}");
+                    self.early.push(said);
+                }
                 Err(_) => panic!("the SDK never says {word}"),
             }
         }

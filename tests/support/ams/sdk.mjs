@@ -3,8 +3,8 @@
 //
 //   node sdk.mjs FOLDER-OF-NODE-MODULES CHROMIUM PORT play|publish STREAM
 //
-// Says on standard output what the SDK tells, a word a line, and `frames` when pictures advance. It
-// plays again when a stream ends, and when it is told that one has come back.
+// Says on standard output what the SDK tells, a word a line, and `frames` once for every peer connection
+// whose pictures advance. It plays again when a stream ends, and when it is told that one has come back.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
@@ -40,7 +40,7 @@ await page.evaluate(({ port, mode, stream }) => {
     const Adaptor = (window.webrtc_adaptor ?? window).WebRTCAdaptor ?? window.WebRTCAdaptor;
     const video = document.getElementById("remote");
     const go = (adaptor) => (plays ? adaptor.play(stream, "") : adaptor.publish(stream, ""));
-    let told = false;
+    let told = null;
     const adaptor = new Adaptor({
         websocket_url: `ws://127.0.0.1:${port}/live/websocket`,
         mediaConstraints: plays ? { video: false, audio: false } : { video: true, audio: true },
@@ -54,7 +54,6 @@ await page.evaluate(({ port, mode, stream }) => {
         callback: (info) => {
             window.say(info);
             if (info === "initialized" || info === "play_finished" || info === "streaming_started") {
-                told = false;
                 // A player page makes everything anew, too.
                 if (info !== "initialized") adaptor.closePeerConnection(stream);
                 go(adaptor);
@@ -62,14 +61,15 @@ await page.evaluate(({ port, mode, stream }) => {
         },
         callbackError: (error) => window.say(`error ${error}`),
     });
-    const decoded = async () => {
-        const stats = await adaptor.remotePeerConnection[stream]?.getStats();
+    const decoded = async (peer) => {
+        const stats = await peer?.getStats();
         return [...(stats?.values() ?? [])].find((s) => s.type === "inbound-rtp" && s.kind === "video")?.framesDecoded ?? 0;
     };
     setInterval(async () => {
-        const frames = await decoded();
-        if (frames > 20 && !told) {
-            told = true;
+        const peer = adaptor.remotePeerConnection[stream];
+        const frames = await decoded(peer);
+        if (frames > 20 && told !== peer) {
+            told = peer;
             window.say("frames");
         }
     }, 100);
