@@ -27,7 +27,8 @@ const CODECS: [Codec; 5] = [
             "packetization-mode=(string)1,profile-level-id=(string)64001f,level-asymmetry-allowed=(string)1",
         ],
         clock_rate: 90_000,
-        elements: &["rtph264depay", "h264parse"],
+        // Whole pictures already between the two: of others the depayloader cannot say whether they are.
+        elements: &["rtph264depay", "capsfilter", "h264parse"],
         form: "video/x-h264,stream-format=byte-stream,alignment=au",
     },
     Codec {
@@ -124,8 +125,9 @@ pub(super) fn missing() -> Option<&'static str> {
 
 fn set_up(element: &gst::Element, codec: &Codec) {
     if element.has_property("request-keyframe") {
-        // After a loss that was not made good, ask for a key frame.
+        // After a loss that was not made good, ask for a key frame, and show nothing until it is there.
         element.set_property("request-keyframe", true);
+        element.set_property("wait-for-keyframe", true);
     }
     if element.has_property("config-interval") {
         // Parameter sets before every key frame: any of them may be the first after a cut.

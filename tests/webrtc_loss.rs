@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MPL-2.0
+//! Packets that are lost for good: what cannot be decoded whole is not shown, and a key frame is asked
+//! for.
+
+#[path = "support/lab/mod.rs"]
+mod lab;
+#[path = "support/meter/mod.rs"]
+mod meter;
+#[path = "support/programme/mod.rs"]
+mod programme;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use gst::prelude::*;
+
+use lab::WhepServer;
+use meter::{Meter, Recipe};
+use programme::{MS, Programme};
+
+const NAME: u8 = 0;
+const LIMIT: Duration = Duration::from_secs(40);
+/// As the WHEP server sends.
+const FPS: u32 = 25;
+const LOSSES: usize = 5;
+/// Two pictures and more lie between two losses.
+const PACKETS_BETWEEN: usize = 67;
+
+#[test]
+fn no_picture_is_shown_broken_after_a_loss() -> io::Result<()> {
+    programme::init();
+    let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let epoch = epoch.map_or(0.0, |since| since.as_secs_f64());
+    let server = WhepServer::start_with(&["--numbered", &format!("{NAME}@{epoch}")])?;
+    let mut recipe = Recipe::small(NAME);
+    recipe.drawing.fps = FPS;
+    let meter = Meter::new(recipe.numbering());
+    let programme = Programme::new()
+        .set("primary-uri", server.url())
+        .set("timeout", 5000 * MS);
+    meter.follow(&programme.src);
+    let lost = lose_packets(&programme.src, "rtph264depay");
+    let programme = programme.start();
+    let all_lost = || lost.load(SeqCst) >= LOSSES;
+    let came = meter.comes_true(LIMIT, |seen| all_lost() && seen.shows(NAME, FPS as usize));
+    let sight = meter.report(0.0).sight;
+    println!("figure: {sight:?}");
+    assert!(came, "{sight:?}");
+    assert!(sight.lost > 0, "nothing was lost: {sight:?}");
+    assert_eq!(sight.broken, 0, "{sight:?}");
+    let asked: usize = server.control("asked")?.parse().expect("a number");
+    assert!(asked >= LOSSES, "{asked} key frames were asked for");
+    programme.check_switches(&[(-1, 0, "startup")]);
+    programme.finish(&["audio_0", "video_0"]);
+    Ok(())
+}
+
+/// From now on some packets never reach this element: behind everything that could bring them again.
+fn lose_packets(src: &gst::Element, factory: &'static str) -> Arc<AtomicUsize> {
+    let lost = Arc::new(AtomicUsize::new(0));
+    let count = lost.clone();
+    let bin = src.downcast_ref::<gst::Bin>().expect("a bin");
+    bin.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_none_or(|own| own.name() != factory) {
+            return;
+        }
+        let (lost, came) = (count.clone(), AtomicUsize::new(0));
+        let sink = element.static_pad("sink").expect("a sink pad");
+        sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            let number = came.fetch_add(1, SeqCst) + 1;
+            if number % PACKETS_BETWEEN != 0 || lost.load(SeqCst) == LOSSES {
+                return gst::PadProbeReturn::Ok;
+            }
+            lost.fetch_add(1, SeqCst);
+            gst::PadProbeReturn::Handled
+        });
+    });
+    lost
+}
