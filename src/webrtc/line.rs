@@ -14,7 +14,7 @@ use gst_webrtc::{
 
 use super::peer::Tell;
 use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
-use super::{WebRtcPlaySrc, first_key, media};
+use super::{WebRtcPlaySrc, key_frame, media};
 
 #[derive(Clone)]
 pub(super) struct Line {
@@ -211,7 +211,7 @@ impl Line {
         bin.add_many(&elements).map_err(failed)?;
         gst::Element::link_many(&elements).map_err(failed)?;
         if media == Some("video") {
-            first_key::ask(&elements);
+            key_frame::ask(&elements);
         }
         for element in elements.iter().rev() {
             element.sync_state_with_parent().map_err(failed)?;

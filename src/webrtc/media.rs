@@ -124,10 +124,12 @@ pub(super) fn missing() -> Option<&'static str> {
 }
 
 fn set_up(element: &gst::Element, codec: &Codec) {
-    if element.has_property("request-keyframe") {
-        // After a loss that was not made good, ask for a key frame, and show nothing until it is there.
-        element.set_property("request-keyframe", true);
-        element.set_property("wait-for-keyframe", true);
+    // After a loss that was not made good, ask for a key frame, and show nothing until it is there.
+    for wish in ["request-keyframe", "wait-for-keyframe"] {
+        // Depayloaders from elsewhere (AV1's) may know one of the two only.
+        if element.has_property(wish) {
+            element.set_property(wish, true);
+        }
     }
     if element.has_property("config-interval") {
         // Parameter sets before every key frame: any of them may be the first after a cut.

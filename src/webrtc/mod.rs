@@ -6,7 +6,7 @@
 //!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
-//!   `first_key` asks where they cannot begin).
+//!   `key_frame` asks where packets come and no pictures).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -45,11 +45,11 @@
 //! Since: 0.2
 
 mod ams;
-mod first_key;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
 mod imp;
+mod key_frame;
 mod line;
 mod link;
 mod media;
