@@ -12,17 +12,15 @@ mod programme;
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
-use lab::{Publisher, Server, WhepServer};
+use lab::{Publisher, Server, WHEP_FPS as FPS, WhepServer};
 use meter::{Meter, Recipe, Report, Tape};
 use programme::{MS, Programme};
 
 const PRIMARY: u8 = 0;
 const BACKUP: u8 = 1;
 const LIMIT: Duration = Duration::from_secs(40);
-/// As the WHEP server sends.
-const FPS: u32 = 25;
 
 /// Whatever sends the primary.
 trait Sender {
@@ -54,15 +52,11 @@ sender!(WhepServer);
 sender!(Publisher);
 
 /// When frame 0 was sent, by both clocks.
-struct Epoch(Instant, f64);
+struct Epoch(Instant, SystemTime);
 
 impl Epoch {
     fn now() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
-        Self(
-            Instant::now(),
-            unix.map_or(0.0, |since| since.as_secs_f64()),
-        )
+        Self(Instant::now(), SystemTime::now())
     }
 }
 
@@ -75,7 +69,7 @@ fn recipe(name: u8) -> Recipe {
 }
 
 fn by_whep(name: u8, epoch: &Epoch) -> io::Result<WhepServer> {
-    WhepServer::start_with(&["--numbered", &format!("{name}@{}", epoch.1)])
+    WhepServer::start_numbered(name, epoch.1)
 }
 
 fn by_rtmp(name: u8, epoch: &Epoch) -> io::Result<(Server, Publisher)> {

@@ -12,28 +12,24 @@ mod programme;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use gst::prelude::*;
 
-use lab::WhepServer;
+use lab::{WHEP_FPS as FPS, WhepServer};
 use meter::{Meter, Recipe};
 use programme::{MS, Programme};
 
 const NAME: u8 = 0;
 const LIMIT: Duration = Duration::from_secs(40);
-/// As the WHEP server sends.
-const FPS: u32 = 25;
 const LOSSES: usize = 5;
-/// Two pictures and more lie between two losses.
+/// Enough for a key frame to come in between.
 const PACKETS_BETWEEN: usize = 67;
 
 #[test]
 fn no_picture_is_shown_broken_after_a_loss() -> io::Result<()> {
     programme::init();
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let epoch = epoch.map_or(0.0, |since| since.as_secs_f64());
-    let server = WhepServer::start_with(&["--numbered", &format!("{NAME}@{epoch}")])?;
+    let server = WhepServer::start_numbered(NAME, SystemTime::now())?;
     let mut recipe = Recipe::small(NAME);
     recipe.drawing.fps = FPS;
     let meter = Meter::new(recipe.numbering());
@@ -41,7 +37,7 @@ fn no_picture_is_shown_broken_after_a_loss() -> io::Result<()> {
         .set("primary-uri", server.url())
         .set("timeout", 5000 * MS);
     meter.follow(&programme.src);
-    let lost = lose_packets(&programme.src, "rtph264depay");
+    let lost = lose_packets(&programme.src);
     let programme = programme.start();
     let all_lost = || lost.load(SeqCst) >= LOSSES;
     let came = meter.comes_true(LIMIT, |seen| all_lost() && seen.shows(NAME, FPS as usize));
@@ -57,13 +53,16 @@ fn no_picture_is_shown_broken_after_a_loss() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on some packets never reach this element: behind everything that could bring them again.
-fn lose_packets(src: &gst::Element, factory: &'static str) -> Arc<AtomicUsize> {
+/// Some packets never reach the depayloader: they go behind everything that could bring them again.
+fn lose_packets(src: &gst::Element) -> Arc<AtomicUsize> {
     let lost = Arc::new(AtomicUsize::new(0));
     let count = lost.clone();
     let bin = src.downcast_ref::<gst::Bin>().expect("a bin");
     bin.connect_deep_element_added(move |_, _, element| {
-        if element.factory().is_none_or(|own| own.name() != factory) {
+        if element
+            .factory()
+            .is_none_or(|own| own.name() != "rtph264depay")
+        {
             return;
         }
         let (lost, came) = (count.clone(), AtomicUsize::new(0));

@@ -28,7 +28,7 @@ pub(crate) use process::{Process, Scratch};
 pub(crate) use publisher::{Picture, Publisher, Reel};
 pub(crate) use server::{Server, free_port, poll_until};
 pub(crate) use turn::TurnServer;
-pub(crate) use whep::{SCRIPT, WhepServer, python};
+pub(crate) use whep::{SCRIPT, WHEP_FPS, WhepServer, python};
 
 /// What the lab needs and this machine lacks, as one sentence; `None` when all is there.
 pub(crate) fn missing() -> Option<String> {

@@ -8,11 +8,13 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::process::{Process, Scratch};
 
 pub(crate) const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lab/whep.py");
+/// Pictures in a second of what it sends.
+pub(crate) const WHEP_FPS: u32 = 25;
 const START_DEADLINE: Duration = Duration::from_secs(40);
 
 /// A server that accepts connections. Dropping it kills it.
@@ -35,6 +37,12 @@ impl WhepServer {
     pub(crate) fn start_as(colour: u32, tone: u32) -> io::Result<Self> {
         let (colour, tone) = (format!("{colour:06x}"), tone.to_string());
         Self::start_with(&["--colour", &colour, "--tone", &tone])
+    }
+
+    /// Numbered frames, frame 0 at this time, for a meter that knows this input by this name.
+    pub(crate) fn start_numbered(name: u8, epoch: SystemTime) -> io::Result<Self> {
+        let since = epoch.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::start_with(&["--numbered", &format!("{name}@{}", since.as_secs_f64())])
     }
 
     /// Options of `whep.py`.
