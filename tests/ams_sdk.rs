@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use ams::AmsServer;
+use lab::Scratch;
 use programme::Look;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -92,7 +93,10 @@ impl Setup {
 
     fn start(&self, server: &AmsServer, mode: &str, stream: &str) -> Sdk {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/ams/sdk.mjs");
+        let folder = Scratch::new().expect("a folder");
         let mut child = Command::new(&self.node)
+            // The browser leaves things behind.
+            .env("TMPDIR", folder.path())
             .arg(script)
             .arg(&self.modules)
             .arg(&self.chromium)
@@ -112,6 +116,7 @@ impl Setup {
             child,
             words,
             early: Vec::new(),
+            _folder: folder,
         }
     }
 }
@@ -122,6 +127,7 @@ struct Sdk {
     words: Receiver<String>,
     /// What was said before a test waited for it.
     early: Vec<String>,
+    _folder: Scratch,
 }
 
 impl Sdk {

@@ -92,7 +92,8 @@ impl Scene {
         let programme = Programme::new()
             .set("primary-uri", primary)
             .set("backup-uri", backup)
-            .set("timeout", 500 * MS);
+            // The WHEP server draws and encodes in Python: on a busy machine it stops for a while itself.
+            .set("timeout", 1000 * MS);
         let meter = Meter::new(recipe(PRIMARY).numbering());
         meter.follow(&programme.src);
         let mut scene = Self {
@@ -147,13 +148,12 @@ fn check(report: &Report) {
     assert_eq!(sight.switches(), 1, "{report:?}");
     let never = (sight.broken, sight.black, sight.reordered);
     assert_eq!(never, (0, 0, 0), "{report:?}");
-    // Detection takes half a second; a busy machine may take two more.
+    // Detection takes a second; a busy machine may take longer.
     assert!(sight.lost <= 5 * FPS as usize / 2, "{report:?}");
     assert!(sight.freeze < 2.5, "{report:?}");
 }
 
-#[test]
-fn whep_with_an_rtmp_backup_killed_and_frozen() -> io::Result<()> {
+fn whep_then_rtmp() -> io::Result<()> {
     programme::init();
     let epoch = Epoch::now();
     let (server, _publisher) = by_rtmp(BACKUP, &epoch)?;
@@ -162,12 +162,21 @@ fn whep_with_an_rtmp_backup_killed_and_frozen() -> io::Result<()> {
     there_and_back(scene, &mut primary, "stall")
 }
 
-#[test]
-fn rtmp_with_a_whep_backup_killed_and_frozen() -> io::Result<()> {
+fn rtmp_then_whep() -> io::Result<()> {
     programme::init();
     let epoch = Epoch::now();
     let backup = by_whep(BACKUP, &epoch)?;
     let (server, mut primary) = by_rtmp(PRIMARY, &epoch)?;
     let scene = Scene::set(&server.url("stream"), &backup.url());
     there_and_back(scene, &mut primary, "eos")
+}
+
+#[test]
+fn whep_with_an_rtmp_backup_killed_and_frozen() {
+    meter::on_a_steady_machine(|| whep_then_rtmp().expect("servers"));
+}
+
+#[test]
+fn rtmp_with_a_whep_backup_killed_and_frozen() {
+    meter::on_a_steady_machine(|| rtmp_then_whep().expect("servers"));
 }

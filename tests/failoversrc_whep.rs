@@ -78,8 +78,8 @@ fn pictures_alone_that_fail_to_come_are_a_stall() -> io::Result<()> {
 fn a_server_that_ends_the_stream_is_left_at_once() -> io::Result<()> {
     let (primary, _backup, programme) = on_air()?;
     primary.control("close")?;
-    programme.until_all_show(Look::Backup);
     // It is asked again soon, and plays.
+    programme.until_all_have_shown(Look::Backup);
     check_there_and_back(programme, "eos");
     Ok(())
 }

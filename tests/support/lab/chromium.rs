@@ -40,6 +40,8 @@ impl Chromium {
         let arguments = [
             format!("LAB_NPM={}", npm().display()),
             format!("LAB_CHROMIUM={}", chromium.display()),
+            // The browser leaves things behind.
+            format!("TMPDIR={}", folder.path().display()),
             "node".to_owned(),
             script.to_owned(),
             format!("{colour:06x}"),

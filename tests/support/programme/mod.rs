@@ -8,6 +8,7 @@
 // Every test takes the part that it needs.
 #![allow(dead_code, unused_imports)]
 
+mod ending;
 mod inputs;
 mod look;
 mod record;
@@ -23,6 +24,7 @@ pub(crate) use inputs::{both, element, gated, open, picture, tone};
 pub(crate) use look::Look;
 pub(crate) use record::Record;
 
+use ending::Ending;
 use record::{note_message, outline};
 use view::view;
 
@@ -53,6 +55,7 @@ pub(crate) struct Programme {
     pub(crate) src: gst::Element,
     pub(crate) pipeline: gst::Pipeline,
     shared: Arc<Shared>,
+    ending: Ending,
 }
 
 pub(crate) fn init() {
@@ -81,6 +84,7 @@ impl Programme {
             src,
             pipeline,
             shared: Arc::default(),
+            ending: Ending::default(),
         };
         programme.watch_bus();
         programme.watch_source();
@@ -153,6 +157,14 @@ impl Programme {
                 shows("video_0", video) && shows("audio_0", audio)
             },
         );
+    }
+
+    /// Waits until picture and sound have been of this look, be it for how short.
+    pub(crate) fn until_all_have_shown(&self, look: Look) {
+        self.until(&format!("all have shown {look:?}"), |record| {
+            let have = |name: &str| record.output(name).is_some_and(|o| o.has_shown(look));
+            have("video_0") && have("audio_0")
+        });
     }
 
     /// Waits until an output is steadily of this look, from now on.
@@ -249,6 +261,7 @@ impl Programme {
             "the change to NULL hangs\n{}",
             self.record().summary()
         );
+        self.ending.wait(&self.src);
     }
 
     /// For another run of the same element.
@@ -282,10 +295,11 @@ impl Programme {
             shared.note(|record| record.signalled.push(report));
             None
         });
-        let shared = self.shared.clone();
+        let (shared, ending) = (self.shared.clone(), self.ending.clone());
         self.src.connect("configure-source", false, move |args| {
             let input = args[1].get::<i32>().expect("an input");
             let element = args[2].get::<gst::Element>().expect("an element");
+            ending.note(&element);
             let kind = element.factory().map(|factory| factory.name().to_string());
             shared.note(|record| record.configured.push((input, kind.unwrap_or_default())));
             None
