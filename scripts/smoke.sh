@@ -8,7 +8,7 @@
 set -euo pipefail
 
 folder=${1:-target/debug}
-elements=(failoversrc failoverswitch)
+elements=(failoversrc failoverswitch webrtcplaysrc)
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

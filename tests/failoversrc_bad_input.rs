@@ -185,16 +185,19 @@ fn an_element_of_another_bin_is_refused() {
 }
 
 #[test]
-fn one_element_in_two_failoversrcs_is_refused_or_waited_for() {
+fn one_element_in_two_failoversrcs_is_told_of() {
     let shared = both(Look::Primary);
     let first = Programme::new().set("primary-source", &shared).start();
     first.until_all_show(Look::Primary);
     let second = beside_a_backup()
         .set("primary-source", &shared)
         .set("startup-timeout", 500 * MS);
-    if second.pipeline.set_state(gst::State::Playing).is_ok() {
-        second.until_output_shows("video_0", Look::Backup);
-    }
+    second.play();
+    second.until_output_shows("video_0", Look::Backup);
+    second.until("it is told why", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| s.input == 0 && s.text.contains("plays in another failoversrc"))
+    });
     second.stop();
     first.until_all_show(Look::Primary);
     first.finish(&["audio_0", "video_0"]);

@@ -65,7 +65,10 @@ fn an_input_can_be_held_by_hand_and_released() {
     let back = (1, 0, "recovered");
     programme.check_switches(&[START, (0, 1, "manual"), back, (0, 1, "manual"), back]);
     // No such input: nothing happens.
-    programme.src.emit_by_name::<()>("switch-to", &[&7i32]);
+    for nobody in [7, -2, i32::MIN] {
+        programme.src.emit_by_name::<()>("switch-to", &[&nobody]);
+        assert_eq!(programme.src.property::<i32>("force-input"), -1);
+    }
     programme.until_all_show(Look::Primary);
     programme.finish(&BOTH);
 }
@@ -211,7 +214,11 @@ fn the_primary_uri_can_be_changed_while_playing() {
     programme.src.set_property("primary-uri", second.uri());
     programme.until_all_show(Look::Third);
     // What can never work is refused.
-    programme.src.set_property("primary-uri", "nonsense://x");
+    for refused in [Some("nonsense://x"), Some(""), None] {
+        programme.src.set_property("primary-uri", refused);
+        let uri = programme.src.property::<Option<String>>("primary-uri");
+        assert_eq!(uri, Some(second.uri()), "{refused:?}");
+    }
     programme.until_all_show(Look::Third);
     programme.finish(&BOTH);
 }

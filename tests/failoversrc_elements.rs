@@ -49,6 +49,35 @@ fn it_can_be_stopped_and_started_again_and_again() {
 }
 
 #[test]
+fn what_is_changed_in_ready_counts_in_the_next_run() {
+    let primary = gated(Look::Primary);
+    let programme = Programme::new()
+        .set("primary-source", &primary)
+        .set("backup-source", both(Look::Backup))
+        .start();
+    standing_by(&programme);
+    let ready = || programme::set_state_bounded(&programme.pipeline, gst::State::Ready);
+    assert!(ready());
+    programme.clear();
+    programme.src.set_property_from_str("standby", "cold");
+    programme.play();
+    programme.until_all_show(Look::Primary);
+    assert!(!programme.record().told(1, "connecting"));
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, false);
+    }
+    programme.until_all_show(Look::Backup);
+    assert!(ready());
+    programme
+        .src
+        .set_property("primary-source", None::<gst::Element>);
+    assert!(programme.pipeline.set_state(gst::State::Playing).is_err());
+    let errors = programme.record().errors.join(" ");
+    assert!(errors.contains("no primary is set"), "{errors}");
+    programme.stop();
+}
+
+#[test]
 fn what_happens_at_the_very_start_is_told_as_well() {
     let programme = live(&both(Look::Primary));
     for _ in 0..10 {
@@ -315,5 +344,30 @@ fn a_file_beside_a_live_primary_is_played_again_and_again() {
     programme.until("the file is played again", |record| record.attempts(1) >= 3);
     programme.until_all_show(Look::Primary);
     programme.check_switches(&[START]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn an_input_that_nobody_takes_has_failed_and_harms_no_other() {
+    let primary = gated(Look::Primary);
+    let small = picture(Look::Backup).replace("width=320,height=180", "width=160,height=90");
+    let backup = element(&format!("{small} {}", tone(Look::Backup)));
+    let programme = Programme::new()
+        .set("primary-source", &primary)
+        .set("backup-source", &backup)
+        .taking("video/x-raw,width=320")
+        .start();
+    standing_by(&programme);
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, false);
+    }
+    programme.until("it is told why", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| s.input == 1 && s.text.contains("video_0 does not take video/x-raw"))
+    });
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, true);
+    }
+    programme.until_all_show(Look::Primary);
     programme.finish(&BOTH);
 }

@@ -287,6 +287,23 @@ fn a_flush_of_a_standby_stays_with_it() {
 }
 
 #[test]
+fn a_flush_of_a_standby_waits_for_no_push() {
+    bounded(|| {
+        let (stage, primary, backup) = pair(&[]);
+        stage.every(20, 0..200, |at| {
+            primary.push(Frame::at(at));
+            backup.push(Frame::at(at));
+        });
+        let mut block = Block::new(&stage);
+        let pushing = block.push(&primary, Frame::at(200));
+        // From here: one that waited for that push would wait for ever.
+        backup.flush();
+        block.open();
+        assert!(pushing.join().expect("the pusher").is_ok());
+    });
+}
+
+#[test]
 fn a_flush_does_not_make_raw_pictures_wait_for_key_frames() {
     let (stage, primary, backup) = pair(&[]);
     backup.flush();

@@ -104,6 +104,14 @@ impl FailoverSrc {
         Some(present.description.clone())
     }
 
+    /// An input with the number of its present attempt.
+    pub(super) fn attempt_of(&self, input: InputId) -> Option<(InputId, u64)> {
+        let registered = self.registered();
+        registered
+            .get(&input)
+            .map(|present| (input, present.number))
+    }
+
     fn is_present(&self, input: InputId, number: u64) -> bool {
         self.registered()
             .get(&input)

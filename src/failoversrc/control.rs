@@ -40,6 +40,8 @@ pub(super) enum Order {
     /// Where an input comes from has changed.
     Describe(InputId, Description),
     Restart(InputId),
+    /// How long a silent source is listened to.
+    Patience(Span),
     Pause,
     Resume,
     /// The application wants no more.
@@ -242,6 +244,11 @@ impl Owner {
                     self.restart(index, now);
                 }
             }
+            Order::Patience(startup) => {
+                for input in &mut self.inputs {
+                    input.life.set_startup(startup);
+                }
+            }
             Order::Pause => self.set_paused(&element, true),
             Order::Resume => self.set_paused(&element, false),
             Order::End => {
@@ -278,10 +285,8 @@ impl Owner {
                     self.end(index);
                 }
             }
-            SwitchEvent::Switched(_)
-            | SwitchEvent::EverythingDown
-            | SwitchEvent::SomethingUp
-            | SwitchEvent::Ended(_) => (),
+            SwitchEvent::EverythingDown => shell.provide_slates(),
+            SwitchEvent::Switched(_) | SwitchEvent::SomethingUp | SwitchEvent::Ended(_) => (),
         }
         shell.tell(event);
     }
@@ -365,8 +370,9 @@ impl Owner {
         shell.forget_failure(input.id);
         let name = format!("input-{}-attempt-{}", input.id.0, input.life.attempts() + 1);
         let built = input.description.build(&name);
-        if let Err(crate::sources::Error::Stopping(_)) = built {
-            input.life.postpone(now);
+        if let Err(crate::sources::Error::Stopping(_)) = built
+            && input.life.postpone(now)
+        {
             return;
         }
         gst::info!(

@@ -28,6 +28,11 @@ impl Decode {
         glib::Object::builder().property("name", name).build()
     }
 
+    /// Told of what no decoder takes, once for each caps.
+    pub(crate) fn on_refusal(&self, tell: impl Fn(&str) + Send + Sync + 'static) {
+        self.imp().on_refusal(Box::new(tell));
+    }
+
     #[cfg(test)]
     /// The next buffer finds a new decoder. From any thread; returns at once.
     pub(crate) fn reset(&self) {

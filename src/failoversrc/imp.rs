@@ -3,7 +3,7 @@
 
 use super::control::{Control, Order};
 use super::output::Outputs;
-use super::settings::{SECOND, Settings};
+use super::settings::{Resolved, SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
 use crate::policy::{InputId, Standby as Keep};
 use crate::switch::standby::Bounds;
@@ -98,6 +98,8 @@ pub struct FailoverSrc {
     failures: Mutex<BTreeMap<InputId, String>>,
     pub(super) stopping: Arc<()>,
     playing: AtomicBool,
+    /// The second input of this run is the backup, not the first of the further ones.
+    pub(super) has_backup: AtomicBool,
     pub(super) down: AtomicBool,
     pub(super) slates: Mutex<()>,
     pub(super) said_no_more_pads: AtomicBool,
@@ -192,37 +194,35 @@ impl FailoverSrc {
 
     /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
     fn on_switch_event(&self, event: SwitchEvent) {
-        match event {
-            SwitchEvent::EverythingDown => self.provide_slates(),
-            SwitchEvent::Ended(stream) => self.end_slate(stream),
-            _ => (),
+        if let SwitchEvent::Ended(stream) = event {
+            self.end_slate(stream);
         }
         self.update_slates();
         self.order(Order::Switch(event));
     }
 
-    /// NULL→READY: what can never work is said here, once.
-    fn resolve(&self) -> Result<(), gst::StateChangeError> {
-        let settings = self.settings();
-        match settings.resolve() {
-            Ok(resolved) => {
-                let decoded = settings.output == Output::Decoded;
-                self.switch().imp().set_decoder_follows(decoded);
-                for (index, _) in resolved.inputs.iter().enumerate() {
-                    let id = u32::try_from(index).unwrap_or(u32::MAX);
-                    let keep = match settings.standby {
-                        Standby::Cold if index > 0 => Keep::Cold,
-                        Standby::Hot | Standby::Cold => Keep::Hot,
-                    };
-                    self.switch().imp().add_input(InputId(id), id, keep);
-                }
-                Ok(())
-            }
-            Err(refusal) => {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ["{refusal}"]);
-                Err(gst::StateChangeError)
-            }
-        }
+    /// What can never work is said here: at NULL→READY, and again before each run, for in READY
+    /// everything may be changed.
+    fn resolve(&self) -> Result<Resolved, gst::StateChangeError> {
+        self.settings().resolve().map_err(|refusal| {
+            gst::element_imp_error!(self, gst::ResourceError::Settings, ["{refusal}"]);
+            gst::StateChangeError
+        })
+    }
+
+    /// The switch learns of the inputs of the next run.
+    fn prepare_switch(&self) -> Result<(), gst::StateChangeError> {
+        let resolved = self.resolve()?;
+        let decoded = self.settings().output == Output::Decoded;
+        let keeps = (0..resolved.inputs.len()).map(|index| match resolved.standby {
+            Standby::Cold if index > 0 => Keep::Cold,
+            Standby::Hot | Standby::Cold => Keep::Hot,
+        });
+        let switch = self.switch().imp();
+        switch.set_decoder_follows(decoded);
+        switch.set_inputs(&keeps.collect::<Vec<_>>());
+        self.has_backup.store(resolved.has_backup, SeqCst);
+        Ok(())
     }
 
     fn start(&self) -> Result<(), gst::StateChangeError> {
@@ -232,8 +232,7 @@ impl FailoverSrc {
             self.order(Order::Resume);
             return Ok(());
         }
-        let settings = self.settings();
-        let resolved = settings.resolve().map_err(|_| gst::StateChangeError)?;
+        let resolved = self.resolve()?;
         let started = {
             // The owner's first words wait until there is a way to send them.
             let mut orders = lock(&self.orders);
@@ -250,7 +249,7 @@ impl FailoverSrc {
             return Err(gst::StateChangeError);
         };
         *lock(&self.control) = Some(control);
-        self.set_force_input(settings.force_input);
+        self.set_force_input(self.settings().force_input);
         self.update_status();
         Ok(())
     }
@@ -395,8 +394,11 @@ impl ElementImpl for FailoverSrc {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         gst::debug!(CAT, imp = self, "{transition:?}");
         match transition {
-            gst::StateChange::NullToReady => self.resolve()?,
-            gst::StateChange::ReadyToPaused => self.switch().imp().set_halted(true),
+            gst::StateChange::NullToReady => self.prepare_switch()?,
+            gst::StateChange::ReadyToPaused => {
+                self.prepare_switch()?;
+                self.switch().imp().set_halted(true);
+            }
             gst::StateChange::PlayingToPaused => self.pause(),
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),

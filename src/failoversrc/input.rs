@@ -6,6 +6,8 @@ use crate::policy::{Moment, Retry, Span};
 
 /// An element of the application serves one attempt after the other; it needs a moment to stop.
 const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
+/// One that takes longer hangs, or serves somebody else.
+const ELEMENT_HELD: Span = Span::from_secs(1);
 
 /// A server that was to say when there is something to play may have lost its word.
 const ABSENT_MOST: Span = Span::from_secs(60);
@@ -55,6 +57,8 @@ pub(super) struct Life {
     retry: Retry,
     startup: Span,
     attempts: u64,
+    /// Since when its element is not free.
+    held_since: Option<Moment>,
 }
 
 impl Life {
@@ -64,7 +68,13 @@ impl Life {
             retry,
             startup,
             attempts: 0,
+            held_since: None,
         }
+    }
+
+    /// For the next time that it is silent.
+    pub(super) fn set_startup(&mut self, startup: Span) {
+        self.startup = startup;
     }
 
     /// It is wanted from now on.
@@ -91,6 +101,7 @@ impl Life {
 
     pub(super) fn begun(&mut self, now: Moment) {
         self.attempts = self.attempts.saturating_add(1);
+        self.held_since = None;
         self.retry.attempt_started(now);
         let patience = now.after(self.retry.patience(self.startup));
         self.phase = Phase::Running {
@@ -146,10 +157,15 @@ impl Life {
         }
     }
 
-    /// Its element is not free yet: look again shortly.
-    pub(super) fn postpone(&mut self, now: Moment) {
-        let until = now + ELEMENT_NOT_FREE;
-        self.phase = Phase::Waiting { until };
+    /// Its element is not free yet: look again shortly. False when it has not been for too long.
+    pub(super) fn postpone(&mut self, now: Moment) -> bool {
+        let since = *self.held_since.get_or_insert(now);
+        let is_soon = now < since + ELEMENT_HELD;
+        if is_soon {
+            let until = now + ELEMENT_NOT_FREE;
+            self.phase = Phase::Waiting { until };
+        }
+        is_soon
     }
 
     /// It failed for certain. Whether there is a source to end; the next attempt is planned.
@@ -343,6 +359,31 @@ mod tests {
         // Its own pace is slower than what the server asks for.
         assert!(life.failed(at(7_100), Again::Later(Span::from_millis(1))));
         assert!(life.due() >= Some(at(7_800)));
+    }
+
+    #[test]
+    fn an_element_that_stays_held_is_a_failure_like_others() {
+        let mut life = life();
+        life.want(at(0));
+        let mut now = at(0);
+        while life.postpone(now) {
+            assert_eq!(life.due(), Some(now + Span::from_millis(20)));
+            now += Span::from_millis(20);
+            assert_eq!(life.wake(now), Some(Do::Begin));
+        }
+        assert_eq!(now, at(1_000));
+        life.begun(now);
+        assert!(life.failed(now, Again::Soon));
+        assert!(life.due() >= Some(at(1_300)), "at the pace of failures");
+    }
+
+    #[test]
+    fn a_changed_patience_counts_from_the_next_silence_on() {
+        let mut life = begun(at(0));
+        life.flows(at(100));
+        life.set_startup(Span::from_secs(60));
+        life.fell_silent(at(1_000));
+        assert_eq!(life.due(), Some(at(61_000)));
     }
 
     #[test]

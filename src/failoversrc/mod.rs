@@ -58,6 +58,7 @@ mod messages;
 mod output;
 mod player;
 mod properties;
+mod refusal;
 mod settings;
 pub(crate) mod slate;
 mod slates;

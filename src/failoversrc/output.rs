@@ -4,12 +4,13 @@
 
 use super::decode::Decode;
 use super::slate::{self, Slate};
-use super::{Output as Form, Slate as Fill};
+use super::{FailoverSrc, Output as Form, Slate as Fill, refusal};
 use crate::clock::Stopwatch;
 use crate::policy::{InputId, StreamId};
 use crate::sources::Kind;
 use crate::switch::FailoverSwitch;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ impl Outputs {
         if let Some(output) = self.find(kind, number) {
             return Ok((output.stream, None));
         }
+        let element = bin.downcast_ref::<FailoverSrc>();
         let stream = StreamId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         let name = format!("{}_{number}", kind.name());
         let queue = gst::ElementFactory::make("queue")
@@ -108,6 +110,14 @@ impl Outputs {
         let decode = slate
             .is_some()
             .then(|| Decode::new(&format!("{name}-decode")));
+        if let (Some(decode), Some(element)) = (&decode, element) {
+            let element = element.downgrade();
+            decode.on_refusal(move |text| {
+                if let Some(element) = element.upgrade() {
+                    element.imp().refused(text);
+                }
+            });
+        }
         chain.extend(decode.clone().map(Cast::upcast));
         chain.extend(slate.clone().map(Cast::upcast));
         bin.add_many(&chain)?;
@@ -120,9 +130,12 @@ impl Outputs {
         let (Some(last), Some(template)) = (last, template) else {
             return Err(gst::glib::bool_error!("no source pad for output {name}"));
         };
-        let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?
-            .name(name)
-            .build();
+        let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?;
+        let ghost = match slate {
+            Some(_) => refusal::guard(ghost, &name, element),
+            None => ghost,
+        };
+        let ghost = ghost.name(name).build();
         let _ = ghost.set_active(true);
         self.all.push(Output {
             kind,

@@ -7,10 +7,12 @@ use super::imp::FailoverSrc;
 use super::output::{longest, mode};
 use super::{CAT, Slate};
 use crate::policy::InputId;
+use crate::sources::Description;
 use crate::switch::SwitchBack;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 
 impl FailoverSrc {
     pub(super) fn set_timeout(&self, value: u64) {
@@ -21,6 +23,7 @@ impl FailoverSrc {
     pub(super) fn set_startup_timeout(&self, value: u64) {
         self.lock_settings().startup_timeout = value;
         self.switch().set_property("startup-timeout", value);
+        self.order(Order::Patience(self.settings().startup()));
     }
 
     pub(super) fn set_recovery_time(&self, value: u64) {
@@ -62,32 +65,60 @@ impl FailoverSrc {
     }
 
     pub(super) fn set_force_input(&self, value: i32) {
+        let input = u32::try_from(value).ok().map(InputId);
+        let switch = self.switch().imp();
+        if self.has_control() && input.is_some_and(|input| !switch.has_input(input)) {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "force-input: there is no input {value}, ignored"
+            );
+            return;
+        }
         self.lock_settings().force_input = value;
-        self.switch()
-            .imp()
-            .hold(u32::try_from(value).ok().map(InputId));
+        switch.hold(input);
     }
 
     pub(super) fn set_primary_uri(&self, uri: Option<String>) {
-        self.lock_settings().primary_uri = uri.clone();
-        self.describe(InputId(0), uri);
+        let is_element = self.settings().primary_source.is_some();
+        if self.describe(InputId(0), uri.as_deref(), is_element) {
+            self.lock_settings().primary_uri = uri;
+        }
     }
 
     pub(super) fn set_backup_uri(&self, uri: Option<String>) {
-        self.lock_settings().backup_uri = uri.clone();
-        self.describe(InputId(1), uri);
+        let is_element = self.settings().backup_source.is_some();
+        if self.has_control() && !self.has_backup.load(SeqCst) {
+            let text = "backup-uri: this run began without a backup, it is for the next one";
+            gst::warning!(CAT, imp = self, "{text}");
+        } else if !self.describe(InputId(1), uri.as_deref(), is_element) {
+            return;
+        }
+        self.lock_settings().backup_uri = uri;
     }
 
-    /// A new URI for a running input; one that can never work is refused and changes nothing.
-    pub(super) fn describe(&self, input: InputId, uri: Option<String>) {
-        let (Some(uri), true) = (uri, self.has_control()) else {
-            return;
+    /// A new URI for a running input; one that can never work changes nothing. Whether it is to be kept.
+    fn describe(&self, input: InputId, uri: Option<&str>, is_element: bool) -> bool {
+        if !self.has_control() {
+            return true;
+        }
+        let checked = match uri {
+            _ if is_element => Err("it plays an element".to_owned()),
+            None | Some("") => Err("it needs a URI while it plays".to_owned()),
+            Some(uri) => {
+                let description = Description::Uri(uri.to_owned());
+                let checked = description.check().map_err(|error| error.to_string());
+                checked.map(|()| description)
+            }
         };
-        let description = crate::sources::Description::Uri(uri);
-        match description.check() {
-            Ok(()) => self.order(Order::Describe(input, description)),
-            Err(error) => {
-                gst::warning!(CAT, imp = self, "input {} stays as it is: {error}", input.0)
+        match checked {
+            Ok(description) => {
+                self.order(Order::Describe(input, description));
+                true
+            }
+            Err(text) => {
+                gst::warning!(CAT, imp = self, "input {} stays as it is: {text}", input.0);
+                false
             }
         }
     }

@@ -67,6 +67,8 @@ impl Default for Settings {
 #[derive(Clone, Debug)]
 pub(super) struct Resolved {
     pub(super) inputs: Vec<Description>,
+    /// The second is the backup.
+    pub(super) has_backup: bool,
     pub(super) standby: Standby,
 }
 
@@ -95,6 +97,7 @@ impl Settings {
                 a.name()
             ));
         }
+        let has_backup = backup.is_some();
         let named = |name: String, input| (name, input);
         inputs.extend(primary.map(|input| named("primary".to_owned(), input)));
         inputs.extend(backup.map(|input| named("backup".to_owned(), input)));
@@ -108,6 +111,7 @@ impl Settings {
         }
         Ok(Resolved {
             inputs: inputs.into_iter().map(|(_, input)| input).collect(),
+            has_backup,
             standby: self.standby,
         })
     }

@@ -40,9 +40,13 @@ impl FailoverSrc {
             made.into_iter().filter_map(|made| made.ok()?.1).collect()
         };
         for ghost in new {
-            let _ = obj.add_pad(&ghost);
+            // The application may stop all from its handler.
+            if self.has_control() {
+                let _ = obj.add_pad(&ghost);
+            }
         }
         self.say_no_more_pads();
+        self.update_slates();
     }
 
     pub(super) fn end_slate(&self, stream: StreamId) {
@@ -59,6 +63,6 @@ impl FailoverSrc {
                 slate.end();
             }
         }
-        self.switch().imp().send_eos();
+        self.switch().imp().send_eos_behind();
     }
 }

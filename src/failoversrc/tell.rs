@@ -113,6 +113,14 @@ pub(super) fn signals() -> &'static [glib::subclass::Signal] {
                 .param_types([i32::static_type()])
                 .class_handler(move |args| {
                     let (element, input) = input_of(args)?;
+                    if input < -1 {
+                        gst::warning!(
+                            CAT,
+                            obj = element,
+                            "switch-to: {input} is no input, ignored"
+                        );
+                        return None;
+                    }
                     element.set_property("force-input", input);
                     None
                 })

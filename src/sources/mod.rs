@@ -224,7 +224,10 @@ impl fmt::Display for Error {
                 f,
                 "element '{element}' is already in another bin: an element can be one input only"
             ),
-            Self::Stopping(element) => write!(f, "element '{element}' is still stopping"),
+            Self::Stopping(element) => write!(
+                f,
+                "element '{element}' is in use: it plays in another failoversrc, or does not stop"
+            ),
         }
     }
 }

@@ -316,6 +316,10 @@ impl FailoverSwitch {
         });
     }
 
+    pub(crate) fn has_input(&self, input: InputId) -> bool {
+        self.state().inputs.contains_key(&input)
+    }
+
     /// A new attempt of this input's source begins.
     pub(crate) fn connecting(&self, input: InputId) {
         let ended: Vec<_> = {

@@ -5,7 +5,7 @@
 use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::outlet::Item;
-use super::pad::{FailoverSwitchPad, Place};
+use super::pad::{FailoverSwitchPad, Lane, Place};
 use super::sound::Samples;
 use super::standby::Coding;
 use super::state::Upstream;
@@ -57,15 +57,17 @@ impl FailoverSwitch {
             }
             on_air
         };
+        shell.flushed_output.store(on_air, Relaxed);
         !on_air || place.output.push_event(event)
     }
 
     fn flush_stop(&self, pad: &FailoverSwitchPad, place: &Place, event: gst::Event) -> bool {
-        let _lane = place.lane.enter();
+        // A standby waits for no push: whoever flushes may be the one that it waits for.
+        let sends = pad.imp().flushed_output.swap(false, Relaxed);
+        let _lane = sends.then(|| place.lane.enter());
         pad.imp().flushing.store(false, Relaxed);
-        let on_air = {
+        {
             let mut state = self.state();
-            let on_air = state.is_on_air(place.input);
             if let Some(input) = state.inputs.get_mut(&place.input) {
                 input.timeline.reset();
             }
@@ -77,15 +79,14 @@ impl FailoverSwitch {
                 sink.eos = false;
                 sink.announce = true;
             }
-            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| on_air) {
+            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| sends) {
                 output.flush();
                 output.segment_due = true;
                 output.discont = true;
                 output.eos = false;
             }
-            on_air
-        };
-        !on_air || place.output.push_event(event)
+        }
+        !sends || place.output.push_event(event)
     }
 
     fn stream_start(&self, place: &Place) -> bool {
@@ -242,26 +243,42 @@ impl FailoverSwitch {
     }
 
     /// Ends the programme.
-    pub(crate) fn send_eos(&self) {
-        let outputs: Vec<_> = {
-            let mut state = self.state();
-            let unsent = state.outputs.values_mut().filter(|output| !output.eos);
-            unsent
-                .filter_map(|output| {
-                    output.eos = true;
-                    let Some(held) = &mut output.held else {
-                        return Some((output.pad.clone(), output.lane.clone()));
-                    };
-                    held.push_between(Item::Event(gst::event::Eos::new()));
-                    output.outlet.look();
-                    None
-                })
-                .collect()
-        };
-        for (pad, lane) in outputs {
-            let _lane = lane.enter();
-            pad.push_event(gst::event::Eos::new());
+    fn send_eos(&self) {
+        for (pad, lane) in self.end_outputs() {
+            send_eos_by(&pad, &lane);
         }
+    }
+
+    /// Ends the programme behind the pushes that are under way, and waits for none of them: downstream
+    /// may hold one until it is told something by the caller.
+    pub(crate) fn send_eos_behind(&self) {
+        for (pad, lane) in self.end_outputs() {
+            let thread = std::thread::Builder::new().name(format!("{}:eos", pad.name()));
+            if let Err(error) = thread.spawn(move || send_eos_by(&pad, &lane)) {
+                gst::error!(
+                    super::CAT,
+                    imp = self,
+                    "no thread to end the programme: {error}"
+                );
+            }
+        }
+    }
+
+    /// Marks all outputs as ended. Those whose own thread does not see to it have to be told.
+    fn end_outputs(&self) -> Vec<(gst::Pad, Lane)> {
+        let mut state = self.state();
+        let unsent = state.outputs.values_mut().filter(|output| !output.eos);
+        unsent
+            .filter_map(|output| {
+                output.eos = true;
+                let Some(held) = &mut output.held else {
+                    return Some((output.pad.clone(), output.lane.clone()));
+                };
+                held.push_between(Item::Event(gst::event::Eos::new()));
+                output.outlet.look();
+                None
+            })
+            .collect()
     }
 
     pub(super) fn src_event(&self, stream: StreamId, event: gst::Event) -> bool {
@@ -401,6 +418,11 @@ impl FailoverSwitch {
             .map(|sink| sink.pad.clone())
             .collect()
     }
+}
+
+fn send_eos_by(pad: &gst::Pad, lane: &Lane) {
+    let _lane = lane.enter();
+    pad.push_event(gst::event::Eos::new());
 }
 
 /// How the buffers of such caps depend on each other.

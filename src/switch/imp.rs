@@ -8,7 +8,7 @@ use super::pad::FailoverSwitchPad;
 use super::standby::Bounds;
 use super::state::State;
 use crate::clock::{Alarm, RunningTime};
-use crate::policy::{Config, Observation, Span, StreamId};
+use crate::policy::{Config, InputId, Observation, Span, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -262,6 +262,20 @@ impl FailoverSwitch {
     fn stats(&self) -> gst::Structure {
         let now = self.time.now();
         self.state().stats(now)
+    }
+
+    /// The inputs of the next run, in their order; none is on air.
+    pub(crate) fn set_inputs(&self, standbys: &[crate::policy::Standby]) {
+        let config = self.lock_settings().config();
+        let mut state = self.state();
+        let inputs = || (0..).map(InputId).zip(standbys);
+        state
+            .inputs
+            .retain(|id, _| inputs().any(|(known, _)| known == *id));
+        for (id, standby) in inputs() {
+            state.inputs.entry(id).or_default().standby = *standby;
+        }
+        state.renew(config);
     }
 
     fn start(&self) {

@@ -91,6 +91,8 @@ pub(super) mod imp {
         /// The input may have changed what it says of its latency.
         pub(in crate::switch) ask_latency: AtomicBool,
         pub(in crate::switch) flushing: AtomicBool,
+        /// The flush went out: its end has to follow, whoever is on air by then.
+        pub(in crate::switch) flushed_output: AtomicBool,
         pub(in crate::switch) wait: Wait,
         #[property(name = "priority", nick = "Priority",
             blurb = "Order of preference of this pad's input, 0 is preferred most",

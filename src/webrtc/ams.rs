@@ -167,6 +167,11 @@ impl Ams {
         if sdp.is_empty() {
             return self.fail(Cause::BadAnswer, "the offer is empty", Retry::Soon);
         }
+        let outline = Outline::of(Kind::Offer, &sdp).unwrap_or_default();
+        if outline.is_too_long() {
+            let text = "the offer has more m-sections than any stream";
+            return self.fail(Cause::BadAnswer, text, Retry::Soon);
+        }
         if self.answering {
             self.next_offer = Some(sdp);
             return vec![];
@@ -177,8 +182,8 @@ impl Ams {
             };
         }
         self.answering = true;
-        let sections = Outline::of(Kind::Offer, &sdp).unwrap_or_default().sections;
-        self.mids = sections.into_iter().map(|section| section.mid).collect();
+        let sections = outline.sections.into_iter();
+        self.mids = sections.map(|section| section.mid).collect();
         self.candidates = self.early.len();
         let kind = Kind::Offer;
         let mut asks = vec![Ask::SetRemote(Description { kind, sdp })];

@@ -12,8 +12,7 @@ use super::CAT;
 use super::pads::Outlets;
 use super::peer::Setup;
 use super::session::{self, Handle, Plan};
-use super::signalling::is_secret;
-use super::target::{SCHEMES, Target};
+use super::target::{self, SCHEMES, Target};
 
 const MILLISECOND: u64 = 1_000_000;
 /// As webrtcbin has it.
@@ -146,13 +145,9 @@ impl WebRtcPlaySrc {
         }
     }
 
-    /// A text without the token.
+    /// A text without what it may not show.
     pub(super) fn redacted(&self, text: &str) -> String {
-        let token = lock(&self.settings).auth_token.clone();
-        match token.filter(|token| is_secret(token)) {
-            Some(token) => text.replace(&token, "***"),
-            None => text.to_owned(),
-        }
+        target::hide(text, &self.target().secrets())
     }
 
     fn refuse(&self, text: &str) -> gst::StateChangeError {

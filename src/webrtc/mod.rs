@@ -42,7 +42,7 @@
 //!
 //! The signal `webrtcbin-ready` hands out the webrtcbin of an attempt before it negotiates.
 //!
-//! Since: 0.2
+//! Since: 0.1
 
 mod ams;
 #[cfg(any(test, fuzzing))]

@@ -6,6 +6,10 @@
 
 use super::signalling::{Candidate, Cause, Kind};
 
+/// More m-sections than any stream has, and more than there are payload types (RFC 3551: seven bits).
+const MOST_SECTIONS: usize = 128;
+const MOST_CODECS: usize = 128;
+
 /// One m-section, as far as it matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Section {
@@ -24,7 +28,7 @@ pub(crate) struct Section {
     pub(crate) codecs: Vec<(String, String)>,
 }
 
-/// Sections, and what the session level says for all of them.
+/// Sections, and what the session level says for all of them. Of too many, one more than are taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
     pub(crate) sections: Vec<Section>,
@@ -46,6 +50,9 @@ impl Outline {
         let mut sections: Vec<Section> = Vec::new();
         for line in sdp.lines().map(str::trim) {
             if let Some(media) = line.strip_prefix("m=") {
+                if sections.len() > MOST_SECTIONS {
+                    break;
+                }
                 sections.push(common.begin(media));
             } else if let Some(attribute) = line.strip_prefix("a=") {
                 sections.last_mut().unwrap_or(&mut common).note(attribute);
@@ -58,6 +65,10 @@ impl Outline {
         Some(Self { sections })
     }
 
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.sections.len() > MOST_SECTIONS
+    }
+
     /// The sections of pictures and sound in which something will be sent to us.
     pub(crate) fn coming(&self) -> impl Iterator<Item = (usize, &Section)> {
         let all = self.sections.iter().enumerate();
@@ -66,12 +77,15 @@ impl Outline {
 }
 
 impl Section {
-    /// A section begins with what the session level said.
+    /// A section begins with what the session level said, of what can be said there.
     fn begin(&self, line: &str) -> Self {
         let mut words = line.split_whitespace();
         Self {
             media: words.next().unwrap_or_default().to_owned(),
             refused: words.next() == Some("0"),
+            mid: None,
+            candidates: 0,
+            codecs: Vec::new(),
             ..self.clone()
         }
     }
@@ -87,7 +101,7 @@ impl Section {
             "ice-ufrag" => self.has_ufrag = true,
             "candidate" => self.candidates = self.candidates.saturating_add(1),
             "bundle-only" => self.bundle_only = true,
-            "rtpmap" => {
+            "rtpmap" if self.codecs.len() < MOST_CODECS => {
                 let (payload, format) = value.split_once(' ').unwrap_or((value, ""));
                 let codec = format.split('/').next().unwrap_or_default();
                 let codec = codec.trim().to_ascii_uppercase();
@@ -167,6 +181,10 @@ pub(crate) fn check_offer(offer: &str) -> Result<Outline, Flaw> {
         let text = "the server's offer is no session description (SDP)".to_owned();
         (Cause::BadAnswer, text)
     })?;
+    if outline.is_too_long() {
+        let text = "the server's offer has more m-sections than any stream".to_owned();
+        return Err((Cause::BadAnswer, text));
+    }
     check_coming(&outline)?;
     Ok(outline)
 }

@@ -2,7 +2,7 @@
 //! PURE: what a session is to play: the URI, checked, with what goes with it. Picks the protocol.
 
 use super::ams::Ams;
-use super::signalling::Protocol;
+use super::signalling::{Protocol, is_secret};
 use super::whep::Whep;
 
 /// The schemes that can be played.
@@ -42,6 +42,28 @@ impl Target {
 }
 
 impl Target {
+    /// What no message may show: the token, and what else may open a door at the server. The longest
+    /// first, for one may be in another. What an ams URI holds back is known to its protocol.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = self.token.iter().cloned().collect();
+        for (_, value) in &self.headers {
+            secrets.push(value.clone());
+            secrets.extend(value.split_whitespace().map(str::to_owned));
+        }
+        if matches!(scheme(&self.uri).as_str(), "whep" | "wheps") {
+            let query = self.uri.split_once('?').map_or("", |(_, query)| query);
+            let query = query.split('#').next().unwrap_or_default();
+            let plain = url::form_urlencoded::parse(query.as_bytes());
+            secrets.extend(plain.map(|(_, value)| value.into_owned()));
+            let raw = query.split('&').filter_map(|pair| pair.split_once('='));
+            secrets.extend(raw.map(|(_, value)| value.to_owned()));
+        }
+        secrets.retain(|secret| is_secret(secret));
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.dedup();
+        secrets
+    }
+
     /// What the ICE agent must be told to use: the loopback addresses, when the server is on one.
     pub(crate) fn own_addresses(&self) -> Vec<&'static str> {
         let (_, rest) = self.uri.split_once("://").unwrap_or_default();
@@ -55,6 +77,12 @@ impl Target {
             _ => Vec::new(),
         }
     }
+}
+
+/// A text without what it may not show.
+pub(crate) fn hide(text: &str, secrets: &[String]) -> String {
+    let hidden = |text: String, secret: &String| text.replace(secret, "***");
+    secrets.iter().fold(text.to_owned(), hidden)
 }
 
 /// In lower case; empty when there is none.

@@ -4,8 +4,8 @@
 use url::Url;
 
 use super::link;
-use super::signalling::{Cause, Response, Retry, is_secret, quoted};
-use super::target::Target;
+use super::signalling::{Cause, Response, Retry, quoted};
+use super::target::{self, Target};
 
 /// Longer locations are none.
 const LONGEST_LOCATION: usize = 8 * 1024;
@@ -16,6 +16,7 @@ pub(super) struct Server {
     endpoint: Url,
     token: Option<String>,
     headers: Vec<(String, String)>,
+    secrets: Vec<String>,
 }
 
 /// Something at the server: a session with its version, or the endpoint.
@@ -58,6 +59,7 @@ impl Server {
             endpoint: url,
             token: target.token.clone().filter(|token| !token.is_empty()),
             headers: target.headers.clone(),
+            secrets: target.secrets(),
         })
     }
 
@@ -79,10 +81,7 @@ impl Server {
 
     /// A server may repeat what it was told.
     pub(super) fn hide(&self, text: &str) -> String {
-        match self.token.as_deref().filter(|token| is_secret(token)) {
-            Some(token) => text.replace(token, "***"),
-            None => text.to_owned(),
-        }
+        target::hide(text, &self.secrets)
     }
 
     pub(super) fn has_token(&self) -> bool {

@@ -7,7 +7,9 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::super::refusal::Refusal;
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -29,7 +31,13 @@ pub(crate) struct Decode {
     has_output: AtomicBool,
     /// What fails downstream is not the decoder's fault.
     downstream_failed: AtomicBool,
+    on_refusal: OnceLock<OnRefusal>,
+    /// Why there is no decoder.
+    reason: Mutex<String>,
+    refusal: Refusal,
 }
+
+pub(super) type OnRefusal = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The element between the two ghost pads: a decoder, or `identity` for raw media.
 #[derive(Clone)]
@@ -56,6 +64,9 @@ impl ObjectSubclass for Decode {
             barren: Mutex::default(),
             has_output: AtomicBool::new(false),
             downstream_failed: AtomicBool::new(false),
+            on_refusal: OnceLock::new(),
+            reason: Mutex::default(),
+            refusal: Refusal::default(),
         }
     }
 }
@@ -117,11 +128,17 @@ impl Decode {
         self.failures.load(Ordering::Relaxed)
     }
 
+    pub(super) fn on_refusal(&self, tell: OnRefusal) {
+        let _ = self.on_refusal.set(tell);
+    }
+
     fn sink_event(&self, event: gst::Event) -> bool {
-        if let gst::EventView::Caps(caps) = event.view()
-            && !self.prepare_for(caps.caps())
-        {
-            return false;
+        if let gst::EventView::Caps(caps) = event.view() {
+            self.refusal.forget();
+            if !self.prepare_for(caps.caps()) {
+                // Told of with the first buffer; to whoever sends, other caps may follow.
+                return true;
+            }
         }
         gst::Pad::event_default(&self.sink, Some(&*self.obj()), event)
     }
@@ -166,9 +183,17 @@ impl Decode {
                 Ok(gst::FlowSuccess::Ok)
             }
             Err(gst::FlowError::NotLinked) if self.stage().is_none() => {
-                Err(gst::FlowError::NotNegotiated)
+                self.refuse();
+                Ok(gst::FlowSuccess::Ok)
             }
             result => result,
+        }
+    }
+
+    fn refuse(&self) {
+        if let Some(tell) = self.on_refusal.get().filter(|_| self.refusal.is_news()) {
+            let reason = self.reason().clone();
+            tell(&reason);
         }
     }
 
@@ -258,6 +283,7 @@ impl Decode {
             Ok(()) => true,
             Err(reason) => {
                 gst::warning!(CAT, imp = self, "Cannot decode: {reason}");
+                *self.reason() = reason;
                 false
             }
         }
@@ -299,6 +325,10 @@ impl Decode {
 
     fn barren(&self) -> MutexGuard<'_, Vec<glib::GString>> {
         self.barren.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reason(&self) -> MutexGuard<'_, String> {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stage(&self) -> MutexGuard<'_, Option<Stage>> {

@@ -208,3 +208,24 @@ proptest! {
         let _ = target.own_addresses();
     }
 }
+
+/// What the session level says must not be taken once for each section.
+#[test]
+fn what_is_read_of_a_description_is_bounded() {
+    let endless = format!(
+        "v=0\n{}{}",
+        "a=rtpmap:\n".repeat(13_000),
+        "m=\n".repeat(43_000)
+    );
+    let outline = sdp::Outline::of(Kind::Offer, &endless).expect("a description");
+    assert!(outline.is_too_long());
+    assert!(outline.sections.len() <= 129);
+    assert!(outline.sections.iter().all(|s| s.codecs.is_empty()));
+    assert!(sdp::check_offer(&endless).is_err());
+    let one = format!(
+        "v=0\nm=video 9 X 0\n{}",
+        "a=rtpmap:96 H264\n".repeat(13_000)
+    );
+    let outline = sdp::Outline::of(Kind::Offer, &one).expect("a description");
+    assert_eq!(outline.sections[0].codecs.len(), 128);
+}

@@ -339,3 +339,30 @@ fn no_answer_at_all_is_told_as_it_is() {
         assert_eq!(failure(&asks), (cause, Retry::Soon));
     }
 }
+
+#[test]
+fn what_opens_a_door_at_the_server_is_shown_to_nobody() {
+    let target = Target {
+        uri: "whep://host/live/whep?jwt=query%2Dsecret&x=1".to_owned(),
+        headers: vec![("authorization".to_owned(), "Basic header-secret".to_owned())],
+        ..Target::default()
+    };
+    let mut stage = Stage {
+        machine: target.protocol().expect("a good URI"),
+        now: Duration::ZERO,
+    };
+    stage.tell(News::Begin);
+    stage.local(Kind::Offer);
+    let post = only_request(stage.tell(News::GatheringComplete));
+    // Far enough behind for the quotation to end in the middle of it.
+    let padding = "x".repeat(110);
+    let body = format!("query-secret query%2Dsecret header-secret {padding} query-secret");
+    let asks = stage.reply(&post, 422, &[], &body);
+    let Some(Ask::Fail(failure)) = asks.last() else {
+        panic!("not a failure: {asks:?}");
+    };
+    assert!(failure.text.contains("***"), "{}", failure.text);
+    for secret in ["secret", "query"] {
+        assert!(!failure.text.contains(secret), "{}", failure.text);
+    }
+}

@@ -15,7 +15,7 @@ mod record;
 mod view;
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -37,6 +37,8 @@ const DEADLINE: Duration = Duration::from_secs(40);
 struct Shared {
     record: Mutex<Record>,
     changed: Condvar,
+    /// The only caps of pictures that are taken, if not all are.
+    taken: OnceLock<&'static str>,
 }
 
 impl Shared {
@@ -98,6 +100,12 @@ impl Programme {
 
     pub(crate) fn set_nick(self, property: &str, nick: &str) -> Self {
         self.src.set_property_from_str(property, nick);
+        self
+    }
+
+    /// What follows takes such pictures only.
+    pub(crate) fn taking(self, caps: &'static str) -> Self {
+        self.shared.taken.set(caps).expect("said once");
         self
     }
 
@@ -184,7 +192,10 @@ impl Programme {
         });
     }
 
+    /// These and no others have happened. They are told of a moment after they are seen, by the message
+    /// first and then by the signal.
     pub(crate) fn check_switches(&self, expected: &[(i32, i32, &str)]) {
+        self.until_switches(expected.len());
         let record = self.record();
         let expected: Vec<_> = expected
             .iter()

@@ -33,7 +33,10 @@ pub(super) fn view(
         true => "videoconvert ! video/x-raw,format=RGB",
         false => "audioconvert ! audio/x-raw,format=S16LE,channels=1,layout=interleaved",
     };
-    let description = format!("{decode} ! {convert} ! fakesink name=last sync=false async=false");
+    let taken = shared.taken.get().filter(|_| is_video);
+    let taken = taken.map_or_else(String::new, |caps| format!("capsfilter caps={caps} ! "));
+    let description =
+        format!("{taken}{decode} ! {convert} ! fakesink name=last sync=false async=false");
     let bin = gst::parse::bin_from_description(&description, true).expect("sinks");
     pipeline.add(&bin).expect("added");
     let first = bin.static_pad("sink").expect("a pad");
@@ -52,7 +55,9 @@ pub(super) fn view(
         .expect("a pad");
     record_seen(&last, index, shared);
     bin.sync_state_with_parent().expect("sinks run");
-    pad.link(&first).expect("linked");
+    // Whether it takes what comes is found out with what comes.
+    let unchecked = gst::PadLinkCheck::empty();
+    pad.link_full(&first, unchecked).expect("linked");
     shared.changed.notify_all();
 }
 
