@@ -144,13 +144,16 @@ impl FailoverSwitch {
         let known = {
             let mut state = self.state();
             let known = state.inputs.contains_key(&input);
+            let mut sink = Sink::new(pad.clone());
+            // A stream that comes after its input's cut: its only key frame may lie before what was shown.
+            sink.catch_up = state.unseen && state.is_on_air(input);
             let streams = state.inputs.entry(input).or_default();
             if let Some(first) = streams.sinks.values().next() {
                 pad.imp()
                     .priority
                     .store(first.pad.imp().priority.load(Relaxed), Relaxed);
             }
-            streams.sinks.insert(stream, Sink::new(pad.clone()));
+            streams.sinks.insert(stream, sink);
             known
         };
         if !known {
