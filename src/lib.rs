@@ -9,9 +9,11 @@
 //! * `sources` turn a URI or an element into a bin of parsed streams.
 //! * `failoversrc` is the element of that name: the lives of its sources, its outputs, its words.
 //! * `clock` is the only one that asks what time it is.
+//! * `message` keeps alive what a message passes through.
 
 mod clock;
 mod failoversrc;
+mod message;
 #[doc(hidden)]
 pub mod policy;
 mod sources;

@@ -7,15 +7,23 @@ use std::fs;
 use std::path::Path;
 
 /// A floor, and the floors that it may name.
-const MAY_NAME: [(&str, &[&str]); 7] = [
+const MAY_NAME: [(&str, &[&str]); 8] = [
     ("policy", &["policy"]),
     ("clock", &["clock", "policy"]),
-    ("switch", &["switch", "policy", "clock"]),
+    ("message", &["message"]),
+    ("switch", &["switch", "policy", "clock", "message"]),
     ("sources", &["sources", "webrtc", "clock"]),
-    ("webrtc", &["webrtc", "clock"]),
+    ("webrtc", &["webrtc", "clock", "message"]),
     (
         "failoversrc",
-        &["failoversrc", "switch", "sources", "policy", "clock"],
+        &[
+            "failoversrc",
+            "switch",
+            "sources",
+            "policy",
+            "clock",
+            "message",
+        ],
     ),
     (
         "lib",
@@ -26,6 +34,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
             "webrtc",
             "policy",
             "clock",
+            "message",
         ],
     ),
 ];

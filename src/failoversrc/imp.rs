@@ -5,6 +5,7 @@ use super::control::{Control, Order};
 use super::output::Outputs;
 use super::settings::{Resolved, SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
+use crate::message::hold_parents;
 use crate::policy::{InputId, Standby as Keep};
 use crate::switch::standby::Bounds;
 use crate::switch::{FailoverSwitch, SwitchBack, SwitchEvent};
@@ -416,6 +417,12 @@ impl ElementImpl for FailoverSrc {
             }
             _ => Ok(success),
         }
+    }
+
+    /// Some are said in threads that nobody waits for.
+    fn post_message(&self, message: gst::Message) -> bool {
+        let _held = hold_parents(&*self.obj());
+        self.parent_post_message(message)
     }
 }
 

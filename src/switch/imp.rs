@@ -8,6 +8,7 @@ use super::pad::FailoverSwitchPad;
 use super::standby::Bounds;
 use super::state::State;
 use crate::clock::{Alarm, RunningTime};
+use crate::message::hold_parents;
 use crate::policy::{Config, InputId, Observation, Span, StreamId};
 use gst::glib;
 use gst::prelude::*;
@@ -437,6 +438,12 @@ impl ElementImpl for FailoverSwitch {
             self.consult(|policy, now| policy.wake(now));
         }
         Ok(success)
+    }
+
+    /// Some are said in threads that nobody waits for.
+    fn post_message(&self, message: gst::Message) -> bool {
+        let _held = hold_parents(&*self.obj());
+        self.parent_post_message(message)
     }
 }
 

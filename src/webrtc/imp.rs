@@ -13,6 +13,7 @@ use super::pads::Outlets;
 use super::peer::Setup;
 use super::session::{self, Handle, Plan};
 use super::target::{self, SCHEMES, Target};
+use crate::message::hold_parents;
 
 const MILLISECOND: u64 = 1_000_000;
 /// As webrtcbin has it.
@@ -377,6 +378,12 @@ impl ElementImpl for WebRtcPlaySrc {
             }
             _ => Ok(success),
         }
+    }
+
+    /// Some are said in threads that nobody waits for.
+    fn post_message(&self, message: gst::Message) -> bool {
+        let _held = hold_parents(&*self.obj());
+        self.parent_post_message(message)
     }
 }
 
