@@ -371,7 +371,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn floors() -> [&'static str; 7] {
+fn floors() -> [&'static str; 8] {
     MAY_NAME.map(|(floor, _)| floor)
 }
 
