@@ -87,6 +87,7 @@ fn watch(pipeline: &gst::Pipeline) -> Result<(), Box<dyn Error>> {
                     println!("{text}");
                 }
             }
+            gst::MessageView::Latency(_) => common::spread_latency(pipeline),
             _ if common::is_interrupt(&message) => return Ok(()),
             _ => (),
         }

@@ -25,7 +25,8 @@ struct Args {
     /// Seconds without a buffer after which an input is stalled.
     #[arg(long, default_value_t = 1.0)]
     timeout: f64,
-    /// Extra latency in seconds; at or above the timeout it hides a failover.
+    /// Extra latency in seconds. Above the timeout and the time to decode one group of pictures
+    /// (encoded output: the group's length, and 0.1 s) it hides a failover.
     #[arg(long, default_value_t = 0.0)]
     latency: f64,
     /// Seconds that a preferred input must be healthy to be switched back to.

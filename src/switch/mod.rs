@@ -119,8 +119,12 @@ pub enum SwitchBack {
     /// Only when the input on air fails.
     #[enum_value(name = "Only when the input on air fails", nick = "on-failure")]
     OnFailure = 1,
-    /// Only when told to.
-    #[enum_value(name = "Only when told to", nick = "manual")]
+    /// Never back by itself. When the input on air fails, a healthy one behind it follows, and
+    /// one before it only where there is none. With two inputs this is [`Self::OnFailure`].
+    #[enum_value(
+        name = "Only when told to; a failure goes on to a later input, if one is healthy",
+        nick = "manual"
+    )]
     Manual = 2,
 }
 
