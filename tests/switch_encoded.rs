@@ -461,6 +461,26 @@ fn pictures_before_the_key_frame_of_the_cut_are_not_sent_behind_it() {
 }
 
 #[test]
+fn pictures_behind_the_key_frame_of_the_cut_are_sent_though_their_time_goes_back() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_400, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    // As a jitter buffer stamps what comes after a burst. Nothing is decoded in another order.
+    let back = |at| if at > 1_500 { at - 60 } else { at };
+    stage.every(20, 1_400..2_400, |at| {
+        backup.push(Frame::at(back(at)).delta_unless(at == 1_500));
+    });
+    let sent = stage.sent().of(1);
+    let pts = sent.pts();
+    let sent: Vec<_> = sent.iter().map(|frame| frame.number).collect();
+    assert_eq!(sent, (75..120).collect::<Vec<_>>());
+    assert_eq!(pts[..5], [1_500, 1_500, 1_500, 1_500, 1_520]);
+    assert!(pts.is_sorted(), "{pts:?}");
+}
+
+#[test]
 fn a_return_loses_and_repeats_nothing_where_the_input_on_air_pushes_first() {
     for phase in [0, 20, 500, 980] {
         let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);

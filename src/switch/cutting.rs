@@ -270,15 +270,15 @@ impl State {
         sink.catch_up = false;
         sink.pad.imp().on_air.store(true, Relaxed);
         let taken = sink.standby.take_from(first);
-        let key = pieces.get(first).map_or(i64::MIN, |piece| piece.start);
+        let led = situation.coding == Coding::Delta && !catch_up;
+        let key = pieces.get(first).filter(|_| led).copied();
         if let Some(output) = self.outputs.get_mut(&place.stream) {
             if catch_up {
                 output.segment_due = true;
                 output.shown_from = show;
             }
-            let led = situation.coding == Coding::Delta && !catch_up;
             output.heard_from = floor.max(end);
-            output.led_by = if led { key } else { i64::MIN };
+            output.led_by = key;
         }
         let pieces = taken.into_iter().map(|piece| {
             let times = Times {

@@ -53,8 +53,8 @@ pub(super) struct Output {
     pub(super) shown_from: i64,
     /// Sound before this is cut off.
     pub(super) heard_from: i64,
-    /// The key frame of the cut: pictures before it that come behind it need what was cut off.
-    pub(super) led_by: i64,
+    /// The key frame of the cut: pictures that are decoded behind it and shown before it need what was cut off.
+    pub(super) led_by: Option<Placed>,
     /// Caps and tags of the input on air have to be sent again.
     pub(super) sticky_due: bool,
     /// The caps that were sent last, or are on their way.
@@ -134,7 +134,7 @@ impl Output {
             segment_due: true,
             shown_from: 0,
             heard_from: i64::MIN,
-            led_by: i64::MIN,
+            led_by: None,
             sticky_due: true,
             caps: None,
             eos: false,
