@@ -304,6 +304,14 @@ impl Placed {
         }
     }
 
+    /// When a picture is shown that comes behind this key frame, the first of an input on air. `None`: one that is
+    /// decoded behind it and shown before it needs what was cut off. Where decoding goes back as well, it is
+    /// the sender's time that does, as behind a jitter buffer after a burst: what follows needs the picture.
+    pub(super) fn start_behind(&self, order: i64, start: i64) -> Option<i64> {
+        let is_leading = start < self.start && order >= self.order;
+        (!is_leading).then(|| start.max(self.start))
+    }
+
     pub(super) fn middle(&self) -> i64 {
         self.start.saturating_add(self.half())
     }

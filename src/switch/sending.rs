@@ -86,13 +86,8 @@ impl State {
             order = order.saturating_add(signed(gone));
             duration = duration.saturating_sub(gone);
         }
-        if let Some(key) = output.led_by.filter(|key| start < key.start) {
-            if order >= key.order {
-                return None;
-            }
-            // The sender's time went back, as it does behind a jitter buffer after a burst. What comes
-            // needs this picture, and the output's time goes on.
-            start = key.start;
+        if let Some(key) = output.led_by {
+            start = key.start_behind(order, start)?;
         }
         if coding != Coding::Delta && start < last.start {
             return None;

@@ -14,7 +14,7 @@ use gst_webrtc::{
 
 use super::peer::Tell;
 use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
-use super::{WebRtcPlaySrc, key_frame, media};
+use super::{WebRtcPlaySrc, key_frame, media, whole};
 
 #[derive(Clone)]
 pub(super) struct Line {
@@ -212,6 +212,9 @@ impl Line {
         gst::Element::link_many(&elements).map_err(failed)?;
         if media == Some("video") {
             key_frame::ask(&elements);
+        }
+        if let Some(depayloader) = elements.first().filter(|e| media::may_pass_damage(e)) {
+            whole::only(depayloader);
         }
         for element in elements.iter().rev() {
             element.sync_state_with_parent().map_err(failed)?;

@@ -114,6 +114,12 @@ pub(super) fn unpack(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, String> {
     Ok(elements)
 }
 
+/// Whether this depayloader sends on what is left of a key frame after a loss.
+pub(super) fn may_pass_damage(depayloader: &gst::Element) -> bool {
+    let factory = depayloader.factory();
+    factory.is_some_and(|factory| factory.name() == "rtph264depay")
+}
+
 /// Elements that no session works without and that are not installed: the first of them.
 pub(super) fn missing() -> Option<&'static str> {
     // webrtcbin refuses to leave NULL without libnice's elements and those for its keys.

@@ -6,7 +6,7 @@
 //!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
-//!   `key_frame` asks where packets come and no pictures).
+//!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -62,6 +62,7 @@ mod target;
 mod turn;
 mod whep;
 mod whep_server;
+mod whole;
 mod words;
 mod ws;
 
