@@ -50,6 +50,8 @@ struct Packet {
     timestamp: u32,
     /// The last one of its picture.
     marker: bool,
+    /// Something before it is missing, whatever the numbers say: FEC makes up new ones.
+    discont: bool,
     pts: Option<gst::ClockTime>,
 }
 
@@ -62,6 +64,7 @@ impl Packet {
             number: u16::from_be_bytes([n1, n2]),
             timestamp: u32::from_be_bytes([t1, t2, t3, t4]),
             marker: second & 0x80 != 0,
+            discont: buffer.flags().contains(gst::BufferFlags::DISCONT),
             pts: buffer.pts(),
         })
     }
@@ -97,7 +100,7 @@ impl Whole {
             // Sent twice or too late: the depayloader drops it.
             return;
         }
-        let is_lost = ahead > 1;
+        let is_lost = ahead > 1 || packet.discont;
         let begins = last.marker || packet.timestamp != last.timestamp;
         if begins {
             self.previous = self.current && (last.marker || !is_lost);
@@ -139,9 +142,28 @@ mod tests {
         Some(gst::ClockTime::from_mseconds(u64::from(picture) * 40))
     }
 
-    /// Pictures of three packets, without those that are lost; each is said to be complete at its last packet
-    /// where `marked`, else at the next one that comes, as the depayloader does it. Those that pass.
-    fn passed(pictures: u16, keys: &[u16], lost: &[u16], marked: bool) -> Vec<u16> {
+    /// A way in which packets come.
+    #[derive(Clone, Copy, Debug)]
+    struct Way {
+        /// A picture is complete at its last packet, else at the next one that comes.
+        marked: bool,
+        /// Behind FEC: a loss is a discontinuity, the numbers go on.
+        renumbered: bool,
+    }
+
+    const PLAIN: Way = Way {
+        marked: true,
+        renumbered: false,
+    };
+
+    fn ways() -> impl Iterator<Item = Way> {
+        [(true, false), (true, true), (false, false), (false, true)]
+            .into_iter()
+            .map(|(marked, renumbered)| Way { marked, renumbered })
+    }
+
+    /// Which of these pictures of three packets pass, without the packets that are lost.
+    fn passed(pictures: u16, keys: &[u16], lost: &[u16], way: Way) -> Vec<u16> {
         let mut whole = Whole::default();
         let mut passed = vec![];
         let mut open = None;
@@ -150,13 +172,16 @@ mod tests {
                 passed.push(picture);
             }
         };
-        for number in (0..pictures * PACKETS).filter(|number| !lost.contains(number)) {
+        let came = (0..pictures * PACKETS).filter(|number| !lost.contains(number));
+        for (count, number) in (0u16..).zip(came) {
             let picture = number / PACKETS;
-            let marker = marked && number % PACKETS == PACKETS - 1;
+            let marker = way.marked && number % PACKETS == PACKETS - 1;
+            let shown = if way.renumbered { count } else { number };
             whole.packet(Packet {
-                number: number.wrapping_add(u16::MAX - 5),
+                number: shown.wrapping_add(u16::MAX - 5),
                 timestamp: u32::from(picture) * 3_600,
                 marker,
+                discont: way.renumbered && lost.contains(&number.wrapping_sub(1)),
                 pts: pts(picture),
             });
             if let Some(before) = open.replace(picture).filter(|before| *before != picture) {
@@ -172,27 +197,29 @@ mod tests {
 
     #[test]
     fn without_a_loss_all_pass() {
-        for marked in [true, false] {
-            let until = if marked { 20 } else { 19 };
+        for way in ways() {
+            let until = if way.marked { 20 } else { 19 };
             assert_eq!(
-                passed(20, &[0], &[], marked),
-                (0..until).collect::<Vec<_>>()
+                passed(20, &[0], &[], way),
+                (0..until).collect::<Vec<_>>(),
+                "{way:?}"
             );
         }
     }
 
     #[test]
     fn after_a_loss_a_key_frame_is_waited_for() {
-        assert_eq!(passed(8, &[0, 5], &[7], true), [0, 1, 5, 6, 7]);
+        assert_eq!(passed(8, &[0, 5], &[7], PLAIN), [0, 1, 5, 6, 7]);
     }
 
     #[test]
     fn a_key_frame_without_its_beginning_middle_or_end_is_none() {
-        for lost in 15..18 {
+        let ways = ways().filter(|way| way.marked);
+        for (way, lost) in ways.flat_map(|way| (15..18).map(move |lost| (way, lost))) {
             assert_eq!(
-                passed(10, &[0, 5, 8], &[lost], true),
+                passed(10, &[0, 5, 8], &[lost], way),
                 [0, 1, 2, 3, 4, 8, 9],
-                "{lost}"
+                "{way:?}, {lost}"
             );
         }
     }
@@ -205,6 +232,7 @@ mod tests {
                 number,
                 timestamp: 0,
                 marker: false,
+                discont: false,
                 pts: pts(0),
             });
         }
@@ -218,6 +246,7 @@ mod tests {
             keys in proptest::collection::vec(0u16..40, 0..8),
             lost in proptest::collection::vec(3u16..120, 0..10),
             marked in any::<bool>(),
+            renumbered in any::<bool>(),
         ) {
             let keys = [&[0], &keys[..]].concat();
             let is_whole = |picture: u16| {
@@ -230,7 +259,7 @@ mod tests {
                     is_fine
                 })
                 .collect();
-            let passed = passed(40, &keys, &lost, marked);
+            let passed = passed(40, &keys, &lost, Way { marked, renumbered });
             for picture in &passed {
                 prop_assert!(fine.contains(picture), "{picture} of {passed:?}, fine {fine:?}");
             }
