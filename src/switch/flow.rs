@@ -6,7 +6,7 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
-use super::standby::{Bounds, Coding};
+use super::standby::Bounds;
 use super::state::{JUST_NOW, State, Times, Upstream, signed};
 use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
@@ -345,20 +345,8 @@ impl State {
             return;
         };
         let from = signed(now.nanos()) - window - input.timeline.offset();
-        // Sound is kept as far back as the pictures that it belongs to.
-        let pictures = input
-            .sinks
-            .values()
-            .filter(|sink| sink.coding == Coding::Delta)
-            .filter_map(|sink| sink.standby.pieces().next().map(|p| p.start))
-            .min();
+        let from = input.keeps_from(place.stream, from, is_on_air);
         if let Some(sink) = input.sinks.get_mut(&place.stream) {
-            let from = match sink.coding {
-                // The pictures may have begun already, and are kept no more.
-                Coding::Independent if is_on_air => i64::MIN,
-                Coding::Independent => pictures.map_or(from, |start| start.min(from)),
-                Coding::Raw | Coding::Delta => from,
-            };
             sink.buffers += 1;
             let piece = times.piece(buffer);
             if piece.key {

@@ -238,8 +238,6 @@ impl State {
 
     /// Hands over what is stamped: to the outlet, or to the thread that brought it.
     pub(super) fn hand_over(&mut self, place: &Place, parcel: Parcel) -> Step {
-        let longest = self.reported_latency().0.nseconds().saturating_add(GUST);
-        let most = self.bounds.bytes;
         let Some(output) = self.outputs.get_mut(&place.stream) else {
             return Step::Kept;
         };
@@ -261,9 +259,10 @@ impl State {
         if was_empty {
             output.outlet.look();
         }
+        let flow = output.flow;
         Step::Held {
-            full: held.span() > longest || held.bytes() > most,
-            flow: output.flow,
+            full: self.is_full(place),
+            flow,
         }
     }
 

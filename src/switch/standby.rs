@@ -80,20 +80,27 @@ pub struct Piece<T> {
     pub value: T,
 }
 
+/// A key frame and what needs it.
+#[derive(Debug)]
+struct Group {
+    start: i64,
+    pieces: usize,
+}
+
 #[derive(Debug)]
 pub struct Standby<T> {
     pieces: VecDeque<Piece<T>>,
+    /// Of pictures that depend on each other: how `pieces` divides, so that nobody has to search it.
+    groups: VecDeque<Group>,
     bytes: usize,
-    /// A group was dropped: nothing is kept until the next key frame.
-    headless: bool,
 }
 
 impl<T> Default for Standby<T> {
     fn default() -> Self {
         Self {
             pieces: VecDeque::new(),
+            groups: VecDeque::new(),
             bytes: 0,
-            headless: true,
         }
     }
 }
@@ -101,18 +108,18 @@ impl<T> Default for Standby<T> {
 impl<T> Standby<T> {
     pub fn clear(&mut self) {
         self.pieces.clear();
+        self.groups.clear();
         self.bytes = 0;
-        self.headless = true;
     }
 
     /// Keeps a piece, and of the older ones what is needed from `from` on (input time). Returns whether
     /// a group has outgrown the bounds and nothing is left to begin with: a key frame is wanted.
     pub fn push(&mut self, piece: Piece<T>, coding: Coding, from: i64, bounds: Bounds) -> bool {
         if coding == Coding::Delta {
-            if self.headless && !piece.key {
+            if self.is_headless() && !piece.key {
                 return false;
             }
-            self.headless = false;
+            self.count(&piece);
         }
         self.bytes = self.bytes.saturating_add(piece.bytes);
         self.pieces.push_back(piece);
@@ -121,7 +128,7 @@ impl<T> Standby<T> {
             Coding::Raw | Coding::Independent => self.drop_before(from),
         }
         self.keep_bounds(coding, bounds);
-        coding == Coding::Delta && self.headless
+        coding == Coding::Delta && self.is_headless()
     }
 
     pub fn pieces(&self) -> impl DoubleEndedIterator<Item = &Piece<T>> {
@@ -136,9 +143,9 @@ impl<T> Standby<T> {
         pieces
     }
 
-    /// Waits for a key frame that nobody has sent yet: one should be asked for.
-    pub fn is_headless(&self) -> bool {
-        self.headless
+    /// Of pictures that depend on each other nothing is kept until the next key frame.
+    fn is_headless(&self) -> bool {
+        self.pieces.is_empty()
     }
 
     pub fn bytes(&self) -> usize {
@@ -152,32 +159,36 @@ impl<T> Standby<T> {
         }
     }
 
+    fn count(&mut self, piece: &Piece<T>) {
+        match self.groups.back_mut() {
+            Some(group) if !piece.key => group.pieces += 1,
+            _ => self.groups.push_back(Group {
+                start: piece.start,
+                pieces: 1,
+            }),
+        }
+    }
+
     fn drop_whole_groups(&mut self, from: i64) {
         // The last key frame at or before `from` is where the window's pictures begin.
-        let keep = self
-            .pieces
-            .iter()
-            .enumerate()
-            .filter(|(i, p)| p.key && (*i == 0 || p.start <= from))
-            .map(|(i, _)| i)
-            .last();
-        for _ in 0..keep.unwrap_or(0) {
+        while self.groups.get(1).is_some_and(|next| next.start <= from) {
+            self.drop_group();
+        }
+    }
+
+    fn drop_group(&mut self) {
+        let group = self.groups.pop_front();
+        for _ in 0..group.map_or(1, |group| group.pieces) {
             self.pop_front();
         }
     }
 
     fn keep_bounds(&mut self, coding: Coding, bounds: Bounds) {
         while self.is_beyond(bounds) {
-            if coding != Coding::Delta {
-                self.pop_front();
-                continue;
+            match coding {
+                Coding::Delta => self.drop_group(),
+                Coding::Raw | Coding::Independent => self.pop_front(),
             }
-            // The oldest group goes, whole.
-            self.pop_front();
-            while self.pieces.front().is_some_and(|p| !p.key) {
-                self.pop_front();
-            }
-            self.headless = self.pieces.is_empty();
         }
     }
 

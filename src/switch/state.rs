@@ -228,24 +228,21 @@ impl State {
             .map(|(stream, _)| *stream)
     }
 
-    /// Latency in total: the most that an input declares, and our own on top.
+    /// Latency in total: the most that an input declares, and our own on top. One pass: every buffer of a
+    /// standby asks.
     pub(super) fn reported_latency(&self) -> (gst::ClockTime, Option<gst::ClockTime>) {
-        let answers = || {
-            self.inputs
-                .values()
-                .flat_map(|input| input.sinks.values())
-                .filter_map(|sink| sink.upstream)
-                .filter(|upstream| upstream.live)
-        };
-        let min = answers().map(|u| u.min).max().unwrap_or_default();
+        let (mut min, mut max) = (gst::ClockTime::ZERO, None::<gst::ClockTime>);
+        for input in self.inputs.values() {
+            let answers = input.sinks.values().filter_map(|sink| sink.upstream);
+            for upstream in answers.filter(|upstream| upstream.live) {
+                min = min.max(upstream.min);
+                max = max.into_iter().chain(upstream.max).min();
+            }
+        }
         let min = min.saturating_add(self.latency);
         // An input that can hold back little cannot be asked for more, but what we add is held
         // downstream: the answer is never one that no sink could satisfy.
-        let max = answers()
-            .filter_map(|u| u.max)
-            .min()
-            .map(|max| max.max(min));
-        (min, max)
+        (min, max.map(|max| max.max(min)))
     }
 }
 
@@ -282,6 +279,22 @@ impl Input {
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
         }
+    }
+
+    /// From when on (input time) a stream keeps what it brings, where the window begins at `from`: sound
+    /// as far back as the pictures that it belongs to.
+    pub(super) fn keeps_from(&self, stream: StreamId, from: i64, on_air: bool) -> i64 {
+        let coding = self.sinks.get(&stream).map(|sink| sink.coding);
+        if coding != Some(Coding::Independent) {
+            return from;
+        }
+        if on_air {
+            // The pictures may have begun already, and are kept no more.
+            return i64::MIN;
+        }
+        let pictures = self.sinks.values().filter(|s| s.coding == Coding::Delta);
+        let begin = pictures.filter_map(|sink| sink.standby.pieces().next());
+        begin.map(|piece| piece.start).fold(from, i64::min)
     }
 
     pub(super) fn is_eos(&self) -> bool {
