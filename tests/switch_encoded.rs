@@ -556,6 +556,28 @@ fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
 }
 
 #[test]
+fn what_is_withheld_keeps_its_time_when_the_time_base_of_its_input_jumps() {
+    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    stage.every(20, 0..2_300, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 0));
+    });
+    stage.switch.set_property("active-pad", &backup.sink);
+    // The backup dies just before its key frame, the primary's waits for it meanwhile.
+    stage.every(20, 2_300..4_000, |at| {
+        let base = if at > 3_000 { 100_000 } else { 0 };
+        primary.push(Frame::at(base + at).delta_unless(at % 1_000 == 0));
+        if at < 2_980 {
+            backup.push(in_gop(at, 0));
+        }
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs(), [(0, 200)]);
+    assert_eq!(sent.longest_step(), 20);
+    stage::assert_no_step_back(&sent);
+}
+
+#[test]
 fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_for() {
     // A frame of the stage has 8 bytes.
     for bounds in [

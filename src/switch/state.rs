@@ -383,6 +383,14 @@ impl Sink {
 }
 
 impl Times {
+    pub(super) fn later_by(self, by: i64) -> Self {
+        Self {
+            order: self.order.saturating_add(by),
+            start: self.start.saturating_add(by),
+            ..self
+        }
+    }
+
     pub(super) fn piece(self, buffer: gst::Buffer) -> Piece<gst::Buffer> {
         Piece {
             order: self.order,

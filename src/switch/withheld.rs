@@ -10,7 +10,8 @@ use super::state::{JUST_NOW, PATIENCE, State, Times};
 use crate::policy::Moment;
 use std::collections::VecDeque;
 
-/// Pieces of one output that wait, each with when it came.
+/// Pieces of one output that wait, in the output's time, since the input's may jump meanwhile; each with when
+/// it came.
 pub(super) type Withheld = VecDeque<(Times, gst::Buffer, Moment)>;
 
 impl State {
@@ -32,7 +33,8 @@ impl State {
             return Step::Kept;
         };
         let mut withheld = std::mem::take(&mut output.withheld);
-        withheld.push_back((times, buffer, now));
+        let offset = (self.inputs.get(&place.input)).map_or(0, |input| input.timeline.offset());
+        withheld.push_back((times.later_by(offset), buffer, now));
         let oldest = withheld.front().map_or(now, |(_, _, since)| *since);
         if let Some(pending) = self.pending.as_mut().filter(|_| now - oldest > PATIENCE) {
             // The new one does not come as it used to.
@@ -40,14 +42,14 @@ impl State {
         }
         let still = withheld
             .iter()
-            .position(|(times, ..)| self.may_be_cut_at(place, *times));
+            .position(|(times, ..)| self.may_be_cut_at(place, times.later_by(-offset)));
         let rest = withheld.split_off(still.unwrap_or(withheld.len()));
         if let Some(output) = self.outputs.get_mut(&place.stream) {
             output.withheld = rest;
         }
         let free = withheld
             .into_iter()
-            .map(|(times, buffer, _)| (times, buffer));
+            .map(|(times, buffer, _)| (times.later_by(-offset), buffer));
         self.send_all(place, free, now)
     }
 
