@@ -259,6 +259,71 @@ fn a_backup_without_sound_takes_over_with_its_picture() {
 }
 
 #[test]
+fn a_picture_that_comes_too_late_for_its_inputs_cut_is_asked_for_another_key_frame_at_once() {
+    let scene = Scene::new(&h264(), &aac(), &[]);
+    scene.stage.every(20, 0..2_000, |at| {
+        scene.primary.push(at);
+        scene.backup.sound.push(Frame::at(at));
+    });
+    scene.primary.picture.eos();
+    scene.primary.sound.eos();
+    // Its group is endless, and begins before what was shown.
+    let picture = |at: u64, is_key: bool| {
+        let late = Frame::at(at - 100).delta_unless(is_key);
+        scene.backup.picture.push(late);
+    };
+    scene.stage.every(20, 2_000..3_000, |at| {
+        scene.backup.sound.push(Frame::at(at));
+        picture(at, at == 2_000 || at == 2_200);
+        let asked = scene.backup.picture.key_frames_asked();
+        assert_eq!(asked, 1, "at {at}");
+    });
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "eos")]);
+    let shown = scene.pictures().of(1);
+    assert_eq!((shown[0].at, shown[0].pts), (2_200, Some(2_100)));
+    assert_eq!(shown.len(), 40);
+    scene.assert_programmes();
+}
+
+/// Makes what follows an output a decoder, as far as the switch can see.
+fn decode(output: &Output) -> gst::Element {
+    let decoder = gst::ElementFactory::make("decodebin").build();
+    let decoder = decoder.expect("decodebin");
+    output.pad.set_property("name", "further");
+    decoder.add_pad(&output.pad).expect("another pad");
+    decoder
+}
+
+#[test]
+fn before_a_decoder_a_picture_that_comes_after_its_inputs_cut_is_caught_up_with() {
+    let scene = Scene::new(&h264(), &aac(), &[]);
+    let _decoders = [&scene.stage.out, &scene.sound].map(decode);
+    scene.stage.every(20, 0..2_000, |at| {
+        scene.primary.push(at);
+        scene.backup.sound.push(Frame::at(at));
+    });
+    scene.primary.picture.eos();
+    scene.primary.sound.eos();
+    scene.stage.every(20, 2_000..3_000, |at| {
+        scene.backup.sound.push(Frame::at(at));
+        if at >= 2_040 {
+            let late = Frame::at(at - 100).delta_unless(at == 2_040);
+            scene.backup.picture.push(late);
+        }
+    });
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "eos")]);
+    let sent = scene.pictures().of(1);
+    assert_eq!((sent[0].at, sent[0].pts), (2_040, Some(1_940)));
+    assert_eq!(sent.len(), 48);
+    assert_eq!(scene.backup.picture.key_frames_asked(), 0);
+    let segments = scene.stage.out.events(gst::EventType::Segment);
+    let gst::EventView::Segment(segment) = segments[segments.len() - 1].view() else {
+        unreachable!("a segment");
+    };
+    assert_eq!(segment.segment().start().value(), 2_000_000_000);
+}
+
+#[test]
 fn a_sound_that_nobody_links_does_not_stop_the_picture() {
     let stage = Stage::usual();
     let primary = Pair::new(&stage, 0, &raw(), &pcm());

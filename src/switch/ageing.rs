@@ -34,9 +34,18 @@ impl Ageing {
         if self.due.is_some_and(|due| now < due) {
             return false;
         }
+        self.ask(now);
+        true
+    }
+
+    /// A key frame came of no use, and another is asked for.
+    pub fn came_in_vain(&mut self, now: Moment) {
+        self.ask(now);
+    }
+
+    fn ask(&mut self, now: Moment) {
         self.due = Some(now + AGAIN.doubled(self.asked.min(MOST_DOUBLINGS)));
         self.asked = self.asked.saturating_add(1);
-        true
     }
 }
 

@@ -145,7 +145,8 @@ impl State {
                 // While the old input lives, its sound goes on until the new one's fits on.
                 let follows = plan.alive && (*stream != gate || !plan.catch_up);
                 sink.floor = if follows { i64::MIN } else { plan.start };
-                sink.catch_up = plan.catch_up;
+                // A stream that has not come yet: its only key frame may lie before what was shown.
+                sink.catch_up = plan.catch_up || self.unseen && !sink.is_known();
                 sink.pad.imp().on_air.store(true, Relaxed);
             }
             new.wake_waiters();
@@ -240,8 +241,32 @@ impl State {
             .map_or(0, |piece| piece.start.saturating_sub(start).max(0))
     }
 
+    /// Begins with what has come; where it is a key frame that does not fit, the next one is asked for.
+    pub(super) fn begin_or_ask(
+        &mut self,
+        place: &Place,
+        now: Moment,
+        in_lane: bool,
+        outbox: &mut Outbox,
+    ) -> Step {
+        let step = self.begin(place, now, in_lane);
+        if matches!(step, Step::Kept)
+            && self.is_on_air(place.input)
+            && let Some(sink) = self.sink_mut(place.input, place.stream)
+            && sink
+                .standby
+                .pieces()
+                .next_back()
+                .is_some_and(|newest| newest.key)
+        {
+            sink.ageing.came_in_vain(now);
+            outbox.ask_key_frame(Some(sink));
+        }
+        step
+    }
+
     /// The first buffers of an input that has come on air: what its standby kept, from the cut on.
-    pub(super) fn begin(&mut self, place: &Place, now: Moment, in_lane: bool) -> Step {
+    fn begin(&mut self, place: &Place, now: Moment, in_lane: bool) -> Step {
         if !self.is_on_air(place.input) {
             return Step::Kept;
         }

@@ -186,7 +186,7 @@ impl State {
     ) -> Step {
         let Some(sent) = buffer.as_deref() else {
             // It was kept for the cut that it made: what is kept begins now.
-            return self.begin(place, now, in_lane);
+            return self.begin_or_ask(place, now, in_lane, outbox);
         };
         if self.halted {
             return Step::Kept;
@@ -251,14 +251,14 @@ impl State {
             return if self.pending.as_ref().is_some_and(|p| p.gate.is_some()) {
                 Step::Kept
             } else {
-                self.begin(place, now, in_lane)
+                self.begin_or_ask(place, now, in_lane, outbox)
             };
         }
         self.keep(place, times, taken, now, outbox);
         if self.pending.as_ref().is_some_and(|p| p.to == place.input)
             && self.try_cut(place, now, outbox)
         {
-            return self.begin(place, now, in_lane);
+            return self.begin_or_ask(place, now, in_lane, outbox);
         }
         self.rest(place.input, times, now)
             .map_or(Step::Kept, Step::Rest)
