@@ -5,6 +5,8 @@
 
 #[path = "support/ams/mod.rs"]
 mod ams;
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "support/lab/mod.rs"]
 mod lab;
 #[path = "support/programme/mod.rs"]
@@ -17,6 +19,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use ams::AmsServer;
+use evidence::Evidence;
 use lab::Scratch;
 use programme::Look;
 
@@ -25,7 +28,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 #[test]
 fn the_real_sdk_plays_ends_waits_and_plays_again() {
     let Some(setup) = Setup::find() else { return };
-    programme::init();
+    let _evidence = Evidence::keep();
     let server = AmsServer::start();
     server.publish("primary", Look::Primary);
     let mut sdk = setup.start(&server, "play", "primary");
@@ -43,7 +46,7 @@ fn the_real_sdk_plays_ends_waits_and_plays_again() {
 #[test]
 fn the_real_sdk_publishes() {
     let Some(setup) = Setup::find() else { return };
-    programme::init();
+    let _evidence = Evidence::keep();
     let server = AmsServer::start();
     let mut sdk = setup.start(&server, "publish", "camera");
     sdk.until("publish_started");

@@ -3,6 +3,8 @@
 //! a real server, in step, with numbered frames. The primary is killed, comes back, freezes, and comes
 //! back; every picture that comes out is read.
 
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "support/lab/mod.rs"]
 mod lab;
 #[path = "support/meter/mod.rs"]
@@ -14,6 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use evidence::Evidence;
 use lab::{Publisher, Server, WHEP_FPS as FPS, WhepServer};
 use meter::{Meter, Recipe, Report, Tape};
 use programme::{MS, Programme};
@@ -173,10 +176,16 @@ fn rtmp_then_whep() -> io::Result<()> {
 
 #[test]
 fn whep_with_an_rtmp_backup_killed_and_frozen() {
-    meter::on_a_steady_machine(|| whep_then_rtmp().expect("servers"));
+    meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
+        whep_then_rtmp().expect("servers");
+    });
 }
 
 #[test]
 fn rtmp_with_a_whep_backup_killed_and_frozen() {
-    meter::on_a_steady_machine(|| rtmp_then_whep().expect("servers"));
+    meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
+        rtmp_then_whep().expect("servers");
+    });
 }

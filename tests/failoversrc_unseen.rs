@@ -2,6 +2,8 @@
 //! Failovers that nobody sees, measured frame by frame and sample by sample: a real RTMP server, two
 //! publishers in step (H.264 with a key frame each second, AAC), and the meter at the output.
 
+#[path = "support/evidence.rs"]
+mod evidence;
 #[path = "support/lab/mod.rs"]
 mod lab;
 #[path = "support/meter/mod.rs"]
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
+use evidence::Evidence;
 use lab::{Publisher, Server};
 use meter::{Meter, Recipe, Report, Tape};
 use programme::{MS, Programme};
@@ -139,6 +142,7 @@ fn check_unseen(report: &Report) {
 #[test]
 fn a_kill_of_the_publisher_is_not_seen() {
     meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.primary.kill9();
         let report = scene.until_shown(BACKUP);
@@ -153,6 +157,7 @@ fn a_kill_of_the_publisher_is_not_seen() {
 #[test]
 fn a_return_before_the_first_picture_is_not_seen() {
     meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 100).expect("the lab");
         scene.primary.kill9();
         scene.until_shown(BACKUP);
@@ -165,6 +170,7 @@ fn a_return_before_the_first_picture_is_not_seen() {
 #[test]
 fn a_frozen_publisher_and_its_return_are_not_seen() {
     meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.primary.freeze().expect("the lab");
         let report = scene.until_shown(BACKUP);
@@ -180,6 +186,7 @@ fn a_frozen_publisher_and_its_return_are_not_seen() {
 #[test]
 fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() {
     meter::on_a_steady_machine(|| {
+        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.tape.stall_picture(true);
         let report = scene.until_shown(BACKUP);

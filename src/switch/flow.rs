@@ -47,6 +47,7 @@ impl FailoverSwitch {
             self.ask_latency(pad, place);
             self.look_downstream();
         }
+        let pts = buffer.pts();
         let mut buffer = Some(buffer);
         let mut enter = false;
         loop {
@@ -63,7 +64,7 @@ impl FailoverSwitch {
                 state.arrive(place, &mut buffer, now, open || lane.is_some(), &mut outbox)
             };
             self.say(outbox);
-            gst::trace!(CAT, obj = pad, "{step:?}");
+            gst::trace!(CAT, obj = pad, "{pts:?}: {step:?}");
             match step {
                 Step::Kept => return Ok(gst::FlowSuccess::Ok),
                 Step::Rest(until) => {
