@@ -88,10 +88,12 @@ struct Scene {
     programme: Programme,
     meter: Meter,
     from: f64,
+    _evidence: Evidence,
 }
 
 impl Scene {
     fn set(primary: &str, backup: &str) -> Self {
+        let evidence = Evidence::keep();
         let programme = Programme::new()
             .set("primary-uri", primary)
             .set("backup-uri", backup)
@@ -103,6 +105,7 @@ impl Scene {
             programme: programme.start(),
             meter,
             from: 0.0,
+            _evidence: evidence,
         };
         scene.until_shown("start", PRIMARY);
         let programme = &scene.programme;
@@ -176,16 +179,10 @@ fn rtmp_then_whep() -> io::Result<()> {
 
 #[test]
 fn whep_with_an_rtmp_backup_killed_and_frozen() {
-    meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
-        whep_then_rtmp().expect("servers");
-    });
+    meter::on_a_steady_machine(|| whep_then_rtmp().expect("servers"));
 }
 
 #[test]
 fn rtmp_with_a_whep_backup_killed_and_frozen() {
-    meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
-        rtmp_then_whep().expect("servers");
-    });
+    meter::on_a_steady_machine(|| rtmp_then_whep().expect("servers"));
 }

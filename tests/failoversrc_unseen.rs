@@ -38,6 +38,7 @@ struct Scene {
     meter: Meter,
     /// What came before is not measured.
     from: f64,
+    _evidence: Evidence,
 }
 
 impl Scene {
@@ -45,7 +46,7 @@ impl Scene {
     /// in time were found: what is known of an input that goes on air with its first buffer depends on
     /// how busy the machine was at that moment.
     fn set(latency: u64, gop: u32) -> io::Result<Self> {
-        programme::init();
+        let evidence = Evidence::keep();
         let epoch = Instant::now();
         let recipe = |name| Recipe {
             gop,
@@ -75,6 +76,7 @@ impl Scene {
             programme: programme.start(),
             meter,
             from: 0.0,
+            _evidence: evidence,
         };
         scene.until_shown(PRIMARY);
         scene
@@ -142,7 +144,6 @@ fn check_unseen(report: &Report) {
 #[test]
 fn a_kill_of_the_publisher_is_not_seen() {
     meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.primary.kill9();
         let report = scene.until_shown(BACKUP);
@@ -157,7 +158,6 @@ fn a_kill_of_the_publisher_is_not_seen() {
 #[test]
 fn a_return_before_the_first_picture_is_not_seen() {
     meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 100).expect("the lab");
         scene.primary.kill9();
         scene.until_shown(BACKUP);
@@ -170,7 +170,6 @@ fn a_return_before_the_first_picture_is_not_seen() {
 #[test]
 fn a_frozen_publisher_and_its_return_are_not_seen() {
     meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.primary.freeze().expect("the lab");
         let report = scene.until_shown(BACKUP);
@@ -186,7 +185,6 @@ fn a_frozen_publisher_and_its_return_are_not_seen() {
 #[test]
 fn when_only_the_picture_stalls_both_switch_and_nobody_sees_it() {
     meter::on_a_steady_machine(|| {
-        let _evidence = Evidence::keep();
         let mut scene = Scene::set(2000 * MS, 50).expect("the lab");
         scene.tape.stall_picture(true);
         let report = scene.until_shown(BACKUP);

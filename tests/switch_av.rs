@@ -66,6 +66,16 @@ impl Scene {
         self.stage.to(until);
     }
 
+    /// The primary ends after 2 s, when only sound has come from the backup.
+    fn end_before_the_backups_picture(&self) {
+        self.stage.every(20, 0..2_000, |at| {
+            self.primary.push(at);
+            self.backup.sound.push(Frame::at(at));
+        });
+        self.primary.picture.eos();
+        self.primary.sound.eos();
+    }
+
     fn pictures(&self) -> Vec<Sent> {
         self.stage.sent()
     }
@@ -261,12 +271,7 @@ fn a_backup_without_sound_takes_over_with_its_picture() {
 #[test]
 fn a_picture_that_comes_too_late_for_its_inputs_cut_is_asked_for_another_key_frame_at_once() {
     let scene = Scene::new(&h264(), &aac(), &[]);
-    scene.stage.every(20, 0..2_000, |at| {
-        scene.primary.push(at);
-        scene.backup.sound.push(Frame::at(at));
-    });
-    scene.primary.picture.eos();
-    scene.primary.sound.eos();
+    scene.end_before_the_backups_picture();
     // Its group is endless, and begins before what was shown.
     let picture = |at: u64, is_key: bool| {
         let late = Frame::at(at - 100).delta_unless(is_key);
@@ -298,12 +303,7 @@ fn decode(output: &Output) -> gst::Element {
 fn before_a_decoder_a_picture_that_comes_after_its_inputs_cut_is_caught_up_with() {
     let scene = Scene::new(&h264(), &aac(), &[]);
     let _decoders = [&scene.stage.out, &scene.sound].map(decode);
-    scene.stage.every(20, 0..2_000, |at| {
-        scene.primary.push(at);
-        scene.backup.sound.push(Frame::at(at));
-    });
-    scene.primary.picture.eos();
-    scene.primary.sound.eos();
+    scene.end_before_the_backups_picture();
     scene.stage.every(20, 2_000..3_000, |at| {
         scene.backup.sound.push(Frame::at(at));
         if at >= 2_040 {

@@ -534,22 +534,27 @@ fn a_key_frame_that_was_asked_for_is_not_missed_twice() {
     stage.out.assert_one_programme();
 }
 
-#[test]
-fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
+/// What is sent when the backup, which is to go on air, dies just before its key frame, for which the primary's
+/// waits. `base`: what the primary's timestamps count from.
+fn backup_dies_before_its_key_frame(until: u64, base: impl Fn(u64) -> u64) -> Vec<stage::Sent> {
     let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
     stage.every(20, 0..2_300, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
     });
     stage.switch.set_property("active-pad", &backup.sink);
-    // The backup dies just before its key frame.
-    stage.every(20, 2_300..6_000, |at| {
-        primary.push(in_gop(at, 0));
+    stage.every(20, 2_300..until, |at| {
+        primary.push(Frame::at(base(at) + at).delta_unless(at % 1_000 == 0));
         if at < 2_980 {
             backup.push(in_gop(at, 0));
         }
     });
-    let sent = stage.sent();
+    stage.sent()
+}
+
+#[test]
+fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
+    let sent = backup_dies_before_its_key_frame(6_000, |_| 0);
     assert_eq!(sent.runs(), [(0, 300)]);
     let late = |frame: &stage::Sent| frame.at - frame.pts.unwrap_or(0);
     assert!(sent.iter().all(|frame| late(frame) <= 200));
@@ -557,21 +562,7 @@ fn what_was_withheld_for_a_key_frame_that_does_not_come_is_sent() {
 
 #[test]
 fn what_is_withheld_keeps_its_time_when_the_time_base_of_its_input_jumps() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
-    stage.every(20, 0..2_300, |at| {
-        primary.push(in_gop(at, 0));
-        backup.push(in_gop(at, 0));
-    });
-    stage.switch.set_property("active-pad", &backup.sink);
-    // The backup dies just before its key frame, the primary's waits for it meanwhile.
-    stage.every(20, 2_300..4_000, |at| {
-        let base = if at > 3_000 { 100_000 } else { 0 };
-        primary.push(Frame::at(base + at).delta_unless(at % 1_000 == 0));
-        if at < 2_980 {
-            backup.push(in_gop(at, 0));
-        }
-    });
-    let sent = stage.sent();
+    let sent = backup_dies_before_its_key_frame(4_000, |at| if at > 3_000 { 100_000 } else { 0 });
     assert_eq!(sent.runs(), [(0, 200)]);
     assert_eq!(sent.longest_step(), 20);
     stage::assert_no_step_back(&sent);

@@ -38,12 +38,8 @@ impl Ageing {
         true
     }
 
-    /// A key frame came of no use, and another is asked for.
-    pub fn came_in_vain(&mut self, now: Moment) {
-        self.ask(now);
-    }
-
-    fn ask(&mut self, now: Moment) {
+    /// A key frame is asked for: how long until it is again.
+    pub fn ask(&mut self, now: Moment) {
         self.due = Some(now + AGAIN.doubled(self.asked.min(MOST_DOUBLINGS)));
         self.asked = self.asked.saturating_add(1);
     }

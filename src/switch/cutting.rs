@@ -259,7 +259,7 @@ impl State {
                 .next_back()
                 .is_some_and(|newest| newest.key)
         {
-            sink.ageing.came_in_vain(now);
+            sink.ageing.ask(now);
             outbox.ask_key_frame(Some(sink));
         }
         step

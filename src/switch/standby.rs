@@ -177,6 +177,7 @@ impl<T> Standby<T> {
     }
 
     fn drop_group(&mut self) {
+        // Where no group is known, one piece: the bounds hold whatever was pushed before.
         let group = self.groups.pop_front();
         for _ in 0..group.map_or(1, |group| group.pieces) {
             self.pop_front();
