@@ -13,6 +13,7 @@
 
 mod clock;
 mod failoversrc;
+mod lag;
 mod message;
 #[doc(hidden)]
 pub mod policy;

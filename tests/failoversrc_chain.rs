@@ -159,6 +159,27 @@ fn check(report: &Report) {
     assert!(sight.freeze < 2.5, "{report:?}");
 }
 
+/// More than this is made up before the return.
+const MOST_REPEATED: usize = FPS as usize / 5;
+
+/// The primary stops for a while and loses nothing: then it is late, as long as any recovery takes, and makes
+/// that up faster than real time. Its timestamps look on time all the while.
+fn late_and_made_up() -> io::Result<()> {
+    programme::init();
+    let epoch = Epoch::now();
+    let (server, _publisher) = by_rtmp(BACKUP, &epoch)?;
+    let primary = by_whep(PRIMARY, &epoch)?;
+    let mut scene = Scene::set(&primary.url(), &server.url("stream"));
+    primary.control("hold")?;
+    check(&scene.until_shown("held up", BACKUP));
+    primary.control("drain?stand=1.5&pace=1.5")?;
+    let report = scene.until_shown("made up", PRIMARY);
+    check(&report);
+    assert!(report.sight.repeated <= MOST_REPEATED, "{report:?}");
+    scene.programme.finish(&["audio_0", "video_0"]);
+    Ok(())
+}
+
 fn whep_then_rtmp() -> io::Result<()> {
     programme::init();
     let epoch = Epoch::now();
@@ -185,4 +206,9 @@ fn whep_with_an_rtmp_backup_killed_and_frozen() {
 #[test]
 fn rtmp_with_a_whep_backup_killed_and_frozen() {
     meter::on_a_steady_machine(|| rtmp_then_whep().expect("servers"));
+}
+
+#[test]
+fn whep_that_is_late_is_returned_to_when_it_has_made_that_up() {
+    meter::on_a_steady_machine(|| late_and_made_up().expect("servers"));
 }

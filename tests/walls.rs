@@ -7,13 +7,14 @@ use std::fs;
 use std::path::Path;
 
 /// A floor, and the floors that it may name.
-const MAY_NAME: [(&str, &[&str]); 8] = [
+const MAY_NAME: [(&str, &[&str]); 9] = [
     ("policy", &["policy"]),
     ("clock", &["clock", "policy"]),
     ("message", &["message"]),
-    ("switch", &["switch", "policy", "clock", "message"]),
+    ("lag", &["lag"]),
+    ("switch", &["switch", "policy", "clock", "message", "lag"]),
     ("sources", &["sources", "webrtc", "clock"]),
-    ("webrtc", &["webrtc", "clock", "message"]),
+    ("webrtc", &["webrtc", "clock", "message", "lag"]),
     (
         "failoversrc",
         &[
@@ -35,6 +36,7 @@ const MAY_NAME: [(&str, &[&str]); 8] = [
             "policy",
             "clock",
             "message",
+            "lag",
         ],
     ),
 ];
@@ -371,7 +373,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn floors() -> [&'static str; 8] {
+fn floors() -> [&'static str; 9] {
     MAY_NAME.map(|(floor, _)| floor)
 }
 

@@ -38,7 +38,10 @@ impl FailoverSwitch {
             gst::EventView::Eos(_) => self.end_of_stream(pad, place),
             gst::EventView::Tag(_) => self.send_if_on_air(place, event),
             gst::EventView::StreamCollection(_) | gst::EventView::StreamGroupDone(_) => true,
-            _ => self.send_if_on_air(place, event),
+            _ => match crate::lag::of(&event) {
+                Some(lag) => self.lag(place, lag),
+                None => self.send_if_on_air(place, event),
+            },
         }
     }
 
@@ -103,6 +106,7 @@ impl FailoverSwitch {
                 return false;
             };
             sink.announce = true;
+            sink.lags = false;
             sink.begun = false;
             sink.open = false;
             sink.standby.clear();

@@ -42,6 +42,12 @@
 //! `failover-switched` for each switch, with its cause and cost, and `failover-input-state` for each
 //! change of an input.
 //!
+//! ## Events
+//!
+//! A source that knows that it is late, and will make that up, says so by a serialized custom event: a structure
+//! `failover-lag` whose `time` (guint64) is how late, in nanoseconds, and 0 when it is no more. A return to that input waits
+//! meanwhile; where there is nothing better, it plays as any other. `webrtcplaysrc` says this of itself.
+//!
 //! Since: 0.1
 
 pub mod ageing;
@@ -53,6 +59,7 @@ mod events;
 mod flow;
 pub mod held;
 mod imp;
+mod lagging;
 mod outlet;
 mod pad;
 mod pads;

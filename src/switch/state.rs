@@ -70,6 +70,8 @@ pub(super) struct Sink {
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
     pub(super) announce: bool,
+    /// Its source is late, says so, and makes it up.
+    pub(super) lags: bool,
     /// Something useful has come.
     pub(super) begun: bool,
     /// On air and past its first buffer.
@@ -267,6 +269,7 @@ impl Input {
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
             sink.ageing = Ageing::default();
+            sink.lags = false;
             sink.eos = false;
             sink.stamp = None;
             sink.begun = false;
@@ -306,6 +309,10 @@ impl Input {
         fed.peek().is_some() && fed.all(|sink| sink.eos)
     }
 
+    pub(super) fn lags(&self) -> bool {
+        self.sinks.values().any(|sink| sink.lags)
+    }
+
     /// Lets no wait of its pads go on without a look at what has changed.
     pub(super) fn wake_waiters(&self) {
         for sink in self.sinks.values() {
@@ -326,6 +333,7 @@ impl Sink {
             samples: None,
             stamp: None,
             announce: true,
+            lags: false,
             begun: false,
             open: false,
             floor: i64::MIN,

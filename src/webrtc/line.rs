@@ -14,7 +14,7 @@ use gst_webrtc::{
 
 use super::peer::Tell;
 use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
-use super::{WebRtcPlaySrc, key_frame, media, whole};
+use super::{WebRtcPlaySrc, key_frame, lag, media, whole};
 
 #[derive(Clone)]
 pub(super) struct Line {
@@ -222,6 +222,7 @@ impl Line {
         let sink = elements.first().and_then(|first| first.static_pad("sink"));
         let src = elements.last().and_then(|last| last.static_pad("src"));
         let (sink, src) = sink.zip(src).ok_or("an element has no pad")?;
+        lag::watch(&sink, &caps);
         let ghost = gst::GhostPad::builder_with_target(&src)
             .map_err(failed)?
             .name(pad.name())

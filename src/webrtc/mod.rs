@@ -6,7 +6,8 @@
 //!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
-//!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged).
+//!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged,
+//!   `lag` tells what is late though it looks on time).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -40,6 +41,10 @@
 //! That a sender has died is not noticed here, since webrtcbin does not say it: nothing comes any more.
 //! `failoversrc` and `failoverswitch` watch for that.
 //!
+//! Where a sender was held up and sends all that it has missed, a jitter buffer makes it look on time. The pads
+//! say so by a serialized custom event: a structure `failover-lag` whose `time` is how late the stream is, in
+//! nanoseconds (guint64), and 0 when that is made up. It is no failure; `failoverswitch` waits with a return until then.
+//!
 //! The signal `webrtcbin-ready` hands out the webrtcbin of an attempt before it negotiates.
 //!
 //! Since: 0.1
@@ -50,6 +55,7 @@ pub mod fuzzing;
 mod http;
 mod imp;
 mod key_frame;
+mod lag;
 mod line;
 mod link;
 mod media;

@@ -15,6 +15,8 @@ the offer.
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
     /ctl/mute         no pictures any more, sound goes on; /ctl/resume
+    /ctl/hold         nothing is sent, and nothing is lost: it is all late afterwards
+    /ctl/drain?stand=1&pace=1.5   from then on: as late as it is for so long, then so much faster until it is not
     /ctl/close        every connection is closed, cleanly
     /ctl/delay?s=4    answers come so much later
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
@@ -78,6 +80,24 @@ class Faults:
     muted = False
     delay = 0.0
     refusals = []
+    # Since when all is held back; then how late it is, until when it stays so, and how fast it makes it up.
+    held_since = None
+    late, stand_until, pace = 0.0, 0.0, 1.0
+
+    def hold(self):
+        self.held_since = time.monotonic()
+
+    def drain(self, stand, pace):
+        now = time.monotonic()
+        self.late, self.stand_until, self.pace = now - self.held_since, now + stand, pace
+        self.held_since = None
+
+    def lag(self):
+        if self.held_since is not None:
+            return math.inf
+        made_up = max(0, time.monotonic() - self.stand_until) * (self.pace - 1)
+        return max(0, self.late - made_up)
+
     # Key frames that players have asked for.
     asked = 0
 
@@ -105,12 +125,17 @@ class Paced(MediaStreamTrack):
         if self.start is None:
             self.start = time.monotonic() - self.number * seconds
         self.number += 1
-        await asyncio.sleep(max(0, self.start + self.number * seconds - time.monotonic()))
+        await self.until(self.start + self.number * seconds)
         while FAULTS.stalled or (FAULTS.muted and self.kind == "video"):
             await asyncio.sleep(0.02)
             # What was not sent is lost, as a camera's pictures would be.
             self.number = int((time.monotonic() - self.start) / seconds)
         return self.number
+
+    async def until(self, due):
+        await asyncio.sleep(max(0, due - time.monotonic()))
+        while due + FAULTS.lag() > time.monotonic():
+            await asyncio.sleep(0.005)
 
 
 class Picture(Paced):
@@ -282,6 +307,10 @@ async def control(request):
         FAULTS.muted = True
     elif what == "resume":
         FAULTS.stalled = FAULTS.muted = False
+    elif what == "hold":
+        FAULTS.hold()
+    elif what == "drain":
+        FAULTS.drain(float(query["stand"]), float(query["pace"]))
     elif what == "close":
         for connection in list(SESSIONS.values()):
             await connection.close()

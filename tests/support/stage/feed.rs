@@ -156,6 +156,13 @@ impl Feed {
         }
     }
 
+    /// What a source says that is late.
+    pub(crate) fn lag(&self, time: u64) {
+        let structure = gst::Structure::builder("failover-lag").field("time", time);
+        let event = gst::event::CustomDownstream::new(structure.build());
+        assert!(self.pad.push_event(event));
+    }
+
     pub(crate) fn eos(&self) {
         self.pad.push_event(gst::event::Eos::new());
     }

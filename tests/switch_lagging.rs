@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MPL-2.0
+//! An input whose source says that it is late: a return to it waits until that is made up, and nothing
+//! else does.
+
+#[path = "support/stage/mod.rs"]
+mod stage;
+
+use gst::prelude::*;
+use stage::{Feed, Frame, Stage, h264, raw, switch};
+
+const LATE: u64 = 2_000_000_000;
+
+/// A stage with a primary and a backup, in step; the primary was gone from 1.0 to 3.0 s and is late since.
+fn late(caps: &gst::Caps) -> (Stage, Feed, Feed) {
+    let stage = Stage::new(&[("timeout", "500000000"), ("recovery-time", "1000000000")]);
+    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
+    stage.play();
+    stage.every(20, 0..1_000, |at| both(caps, &primary, &backup, at));
+    stage.every(20, 1_000..3_000, |at| backup.push(frame(caps, at)));
+    primary.lag(LATE);
+    (stage, primary, backup)
+}
+
+/// Of encoded ones, each half second is a key frame.
+fn frame(caps: &gst::Caps, at: u64) -> Frame {
+    Frame::at(at).delta_unless(*caps == raw() || at.is_multiple_of(500))
+}
+
+fn both(caps: &gst::Caps, primary: &Feed, backup: &Feed, at: u64) {
+    primary.push(frame(caps, at));
+    backup.push(frame(caps, at));
+}
+
+fn there_and_back() -> [(i32, i32, String); 2] {
+    [switch(0, 1, "stall"), switch(1, 0, "recovered")]
+}
+
+#[test]
+fn a_return_waits_until_it_is_made_up() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = late(&caps);
+        stage.every(20, 3_000..6_000, |at| both(&caps, &primary, &backup, at));
+        assert_eq!(stage.switches(), there_and_back()[..1]);
+        primary.lag(0);
+        stage.every(20, 6_000..7_000, |at| both(&caps, &primary, &backup, at));
+        assert_eq!(stage.switches(), there_and_back());
+        stage.out.assert_one_programme();
+        // Nothing is missing, and nothing comes twice.
+        let sent = stage.sent();
+        let since: Vec<_> = sent.iter().filter_map(|sent| sent.pts).collect();
+        let since: Vec<_> = since.into_iter().filter(|pts| *pts >= 2_000).collect();
+        assert_eq!(
+            since,
+            (2_000..since[0] + 20 * since.len() as u64)
+                .step_by(20)
+                .collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn its_time_may_go_back_when_it_is_made_up() {
+    for caps in [raw(), h264()] {
+        let (stage, primary, backup) = late(&caps);
+        stage.every(20, 3_000..6_000, |at| {
+            // Faster than real time since the return was decided, up to 0.5 s ahead of the clock.
+            primary.push(frame(&caps, at).later(at.saturating_sub(4_500) / 3));
+            backup.push(frame(&caps, at));
+        });
+        primary.lag(0);
+        stage.every(20, 6_000..7_500, |at| both(&caps, &primary, &backup, at));
+        assert_eq!(stage.switches(), there_and_back());
+        stage.out.assert_one_programme();
+        let sent = stage.sent();
+        let pts: Vec<_> = sent.iter().filter_map(|sent| sent.pts).collect();
+        assert!(
+            pts.windows(2).skip(60).all(|two| two[1] - two[0] == 20),
+            "{pts:?}"
+        );
+    }
+}
+
+#[test]
+fn it_is_played_late_where_there_is_nothing_better() {
+    let caps = h264();
+    let (stage, primary, backup) = late(&caps);
+    stage.every(20, 3_000..5_000, |at| both(&caps, &primary, &backup, at));
+    assert_eq!(stage.switches().len(), 1);
+    // The return was decided and waits: with the backup gone there is nothing to wait with.
+    stage.every(20, 5_000..6_500, |at| primary.push(frame(&caps, at)));
+    assert_eq!(stage.switches(), there_and_back());
+    assert!(stage.sent().last().is_some_and(|sent| sent.input == 0));
+}
+
+#[test]
+fn who_asks_for_it_gets_it_late() {
+    let caps = raw();
+    let (stage, primary, backup) = late(&caps);
+    stage.every(20, 3_000..3_500, |at| both(&caps, &primary, &backup, at));
+    stage.switch.set_property("auto-switch", false);
+    stage.switch.set_property("active-pad", &primary.sink);
+    stage.every(20, 3_500..4_000, |at| both(&caps, &primary, &backup, at));
+    assert_eq!(stage.switches()[1..], [switch(1, 0, "manual")]);
+}
+
+#[test]
+fn another_source_in_its_place_is_not_late() {
+    let caps = raw();
+    let (stage, primary, backup) = late(&caps);
+    primary.start(&caps);
+    stage.every(20, 3_000..5_000, |at| both(&caps, &primary, &backup, at));
+    assert_eq!(stage.switches(), there_and_back());
+}
