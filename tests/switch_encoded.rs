@@ -603,3 +603,36 @@ fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_fo
         assert_eq!(kept(1), 40);
     }
 }
+
+/// A return to a living input whose pictures lie so much later than those on air, come so much later, and say
+/// that they are so long; all in milliseconds, 20 from one to the next. Returns the longest step.
+fn return_with(phase: u64, delay: u64, long: u64) -> u64 {
+    let (stage, primary, backup) = pair(&[("recovery-time", "100000000")]);
+    let push = |at: u64, returned: bool| {
+        stage.to(at);
+        backup.push(in_gop(at, 0));
+        if at >= 1_000 && returned || at < 400 {
+            stage.to(at + delay);
+            primary.push(in_gop(at, 0).later(phase).long(long));
+        }
+    };
+    (0..200).map(|n| n * 20).for_each(|at| push(at, true));
+    let runs = stage.sent().runs();
+    assert_eq!(runs.len(), 3, "{phase}, {delay}, {long}: {runs:?}");
+    stage.out.assert_one_programme();
+    let pts = stage.sent().pts();
+    let back = pts.windows(2).filter(|two| two[0] >= 1_000);
+    back.map(|two| two[1] - two[0]).max().unwrap_or(0)
+}
+
+#[test]
+fn a_return_leaves_no_hole_however_pictures_lie_and_how_long_they_say_they_are() {
+    for phase in (0..80).step_by(9) {
+        for delay in [0, 5, 10, 15, 19] {
+            for long in [10, 16, 17, 20, 25] {
+                let step = return_with(phase, delay, long);
+                assert!(step < 40, "{phase}, {delay}, {long}: {step}");
+            }
+        }
+    }
+}

@@ -273,7 +273,9 @@ impl Situation {
     fn joins(&self, piece: &Placed) -> bool {
         self.position.is_none_or(|position| {
             let hole = piece.start.saturating_sub(position.end);
-            hole <= piece.half() || hole > WORTH_WAITING
+            let next = position.end.saturating_sub(position.start);
+            let is_filled = position.end.saturating_add(next) <= piece.middle();
+            hole <= piece.half() || !is_filled || hole > WORTH_WAITING
         })
     }
 

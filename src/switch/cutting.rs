@@ -100,7 +100,7 @@ impl State {
                 pending.ready_since.get_or_insert(now);
                 let fitting = pieces.last().filter(|p| p.key);
                 if situation.coding == Coding::Delta && pending.gate.is_none() {
-                    pending.gate = fitting.map(|p| p.start);
+                    pending.gate = fitting.map(|p| p.middle());
                 }
                 false
             }

@@ -320,11 +320,9 @@ impl State {
 
     fn is_beyond_gate(&self, input: InputId, times: Times) -> bool {
         let gate = self.pending.as_ref().and_then(|pending| pending.gate);
-        let placed = self
-            .inputs
-            .get(&input)
-            .map(|i| i.timeline.place(times.start));
-        matches!((gate, placed), (Some(gate), Some(placed)) if placed >= gate)
+        let end = times.start.saturating_add(signed(times.duration));
+        let placed = self.inputs.get(&input).map(|i| i.timeline.place(end));
+        matches!((gate, placed), (Some(gate), Some(placed)) if placed > gate)
     }
 
     fn keep(

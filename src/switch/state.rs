@@ -115,7 +115,7 @@ pub(super) struct Pending {
     pub(super) cause: Cause,
     pub(super) detection: Span,
     pub(super) since: Moment,
-    /// From here on (output time) nothing of the old input is sent any more.
+    /// Nothing of the old input is sent any more that ends later than this (output time).
     pub(super) gate: Option<i64>,
     /// Since when the new input has had a place to begin.
     pub(super) ready_since: Option<Moment>,

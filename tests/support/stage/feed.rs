@@ -50,6 +50,13 @@ impl Frame {
         }
     }
 
+    pub(crate) fn long(self, ms: u64) -> Self {
+        Self {
+            duration: Some(ms),
+            ..self
+        }
+    }
+
     /// A frame that needs those before it, unless `key`.
     pub(crate) fn delta_unless(self, key: bool) -> Self {
         Self {
