@@ -94,6 +94,10 @@ pub(super) struct Life {
     calm_since: Moment,
     /// The first reason against it since it last was healthy.
     loss: Option<Loss>,
+    /// What it brings is late: no reason against it, but none to return to it.
+    is_late: bool,
+    /// From when it has not been late, if it was.
+    on_time_since: Moment,
 }
 
 /// The newest buffer of a stream, and how its silence looked when time last passed.
@@ -198,11 +202,26 @@ impl Life {
             waiting_since: now,
             calm_since: now,
             loss: None,
+            is_late: false,
+            on_time_since: Moment::ZERO,
         }
     }
 
     pub(super) fn health(&self) -> Health {
         self.health
+    }
+
+    /// From when it has been healthy and not late.
+    pub(super) fn proving_since(&self) -> Option<Moment> {
+        let healthy = self.health.healthy_since().filter(|_| !self.is_late);
+        healthy.map(|since| since.max(self.on_time_since))
+    }
+
+    pub(super) fn late(&mut self, is_late: bool, now: Moment) {
+        if self.is_late && !is_late {
+            self.on_time_since = now;
+        }
+        self.is_late = is_late;
     }
 
     pub(super) fn loss(&self) -> Option<Loss> {
@@ -360,6 +379,7 @@ impl Life {
     fn forget_attempt(&mut self, floor: Moment) {
         self.streams.values_mut().for_each(|beat| *beat = None);
         self.departed = None;
+        self.is_late = false;
         self.floor = self.floor.max(floor);
     }
 

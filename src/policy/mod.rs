@@ -46,9 +46,9 @@
 //!   step. None is healthy: [`Action::EverythingDown`], and what is on air stays so; the first to be
 //!   healthy again goes on air without having to prove itself ([`Action::SomethingUp`], and a switch
 //!   if it is another one).
-//! * **Return.** [`SwitchBack`] says when. An input has proved itself when it was healthy, without a
-//!   break and not on air, for its recovery need; time before the present input went on air does
-//!   not count. The need is `recovery_time`, doubled by each relapse, at most `recovery_max` and
+//! * **Return.** [`SwitchBack`] says when. An input has proved itself when it was healthy and not late,
+//!   without a break and not on air, for its recovery need; time before the present input went on air
+//!   does not count. The need is `recovery_time`, doubled by each relapse, at most `recovery_max` and
 //!   never less than `recovery_time`. An input that was returned to and is lost on air again has
 //!   relapsed; each full need (of then) that it spends healthy on air without a break, this stay
 //!   included, takes one relapse away. With a recovery time of zero it is back on its first buffer.
@@ -172,6 +172,11 @@ pub enum Observation {
         input: InputId,
         cause: Cause,
     },
+    /// Its source says that what it brings is late, or is not any more. Until the next attempt.
+    Late {
+        input: InputId,
+        late: bool,
+    },
     /// Keep this input on air whatever its health; `None`: decide again. An unknown one is ignored.
     Hold(Option<InputId>),
 }
@@ -279,7 +284,8 @@ impl Policy {
             | Observation::StreamAdded { input, .. }
             | Observation::StreamRemoved { input, .. }
             | Observation::Arrived { input, .. }
-            | Observation::Failed { input, .. } => self.tell_input(input, observation),
+            | Observation::Failed { input, .. }
+            | Observation::Late { input, .. } => self.tell_input(input, observation),
         }
         self.decide(Occasion::Fact);
     }

@@ -229,7 +229,7 @@ impl Selector {
             .iter()
             .take_while(move |input| is_allowed && input.id != on_air)
             .filter_map(move |input| {
-                let since = input.health().healthy_since()?.max(on_air_since);
+                let since = input.proving_since()?.max(on_air_since);
                 Some((input, since, recovery_need(input.relapses, &config)))
             })
     }

@@ -44,6 +44,11 @@ impl Input {
         self.health().is_healthy()
     }
 
+    /// From when it has been proving itself.
+    pub(super) fn proving_since(&self) -> Option<Moment> {
+        self.life.proving_since()
+    }
+
     pub(super) fn loss(&self) -> Option<Loss> {
         self.life.loss()
     }
@@ -95,6 +100,7 @@ impl Input {
                 life.arrived(stream, at.min(now), now, timeout);
             }
             Observation::Failed { cause, .. } if running => life.failed(now, cause),
+            Observation::Late { late, .. } if running => life.late(late, now),
             _ => {}
         });
     }

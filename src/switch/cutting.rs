@@ -60,7 +60,7 @@ impl State {
         if gate != place.stream || !settled {
             return false;
         }
-        if self.is_incomplete(place.input, now) || self.return_waits(place, now) {
+        if self.is_incomplete(place.input, now) {
             return false;
         }
         let mut situation = self.situation(place.input, gate, now);

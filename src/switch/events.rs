@@ -23,7 +23,10 @@ impl FailoverSwitch {
         match event.view() {
             gst::EventView::FlushStart(_) => self.flush_start(pad, place, event),
             gst::EventView::FlushStop(_) => self.flush_stop(pad, place, event),
-            gst::EventView::StreamStart(_) => self.stream_start(place),
+            gst::EventView::StreamStart(_) => {
+                self.lag(place, gst::ClockTime::ZERO);
+                self.stream_start(place)
+            }
             gst::EventView::Caps(caps) => self.caps(pad, place, caps.caps()),
             gst::EventView::Segment(segment) => {
                 pad.imp().ask_latency.store(true, Relaxed);
@@ -106,7 +109,6 @@ impl FailoverSwitch {
                 return false;
             };
             sink.announce = true;
-            sink.lags = false;
             sink.begun = false;
             sink.open = false;
             sink.standby.clear();
@@ -220,6 +222,7 @@ impl FailoverSwitch {
             let now = self.time.now();
             if let Some(sink) = state.sink_mut(input, stream) {
                 sink.eos = true;
+                sink.lags = false;
             }
             let ended = state.inputs.get(&input).is_some_and(|i| i.is_eos());
             let on_air = state.is_on_air(input);

@@ -45,8 +45,8 @@
 //! ## Events
 //!
 //! A source that knows that it is late, and will make that up, says so by a serialized custom event: a structure
-//! `failover-lag` whose `time` (guint64) is how late, in nanoseconds, and 0 when it is no more. A return to that input waits
-//! meanwhile; where there is nothing better, it plays as any other. `webrtcplaysrc` says this of itself.
+//! `failover-lag` whose `time` (guint64) is how late, in nanoseconds, and 0 when it is no more. The recovery
+//! time of that input begins then; where there is nothing better, it plays as any other. `webrtcplaysrc` says this of itself.
 //!
 //! Since: 0.1
 

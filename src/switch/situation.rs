@@ -68,7 +68,7 @@ impl State {
 
     /// The input on air delivers on this stream and its next buffer is near, while `input` is about
     /// to take over.
-    pub(super) fn is_leaving_alive(&self, input: InputId, stream: StreamId, now: Moment) -> bool {
+    fn is_leaving_alive(&self, input: InputId, stream: StreamId, now: Moment) -> bool {
         self.on_air.is_some_and(|from| {
             let health = self.policy.health(from);
             let healthy = health.is_some_and(|health| health.is_healthy());

@@ -36,6 +36,50 @@ fn a_break_starts_the_proof_anew() {
 }
 
 #[test]
+fn the_proof_begins_when_what_comes_is_late_no_more() {
+    let mut stage = Stage::on_air(fast(), 2);
+    stage.play(&[BACKUP], 3000);
+    stage.log.clear();
+    stage.late(PRIMARY, true);
+    stage.play(&BOTH, 12_000);
+    stage.late(PRIMARY, false);
+    stage.play(&BOTH, 20_000);
+    assert_eq!(
+        stage.switches(),
+        [(17_000, Some(BACKUP), PRIMARY, Cause::Recovered)]
+    );
+}
+
+#[test]
+fn what_is_late_is_better_than_nothing() {
+    let mut stage = Stage::on_air(fast(), 2);
+    stage.play(&[BACKUP], 3000);
+    stage.late(PRIMARY, true);
+    stage.play(&BOTH, 10_000);
+    stage.log.clear();
+    stage.play(&[PRIMARY], 12_000);
+    assert_eq!(
+        stage.switches(),
+        [(10_190, Some(BACKUP), PRIMARY, Cause::Stall)]
+    );
+}
+
+#[test]
+fn another_attempt_is_not_late() {
+    let mut stage = Stage::on_air(fast(), 2);
+    stage.play(&[BACKUP], 3000);
+    stage.log.clear();
+    stage.late(PRIMARY, true);
+    stage.play(&BOTH, 4000);
+    stage.connect(PRIMARY);
+    stage.play(&BOTH, 20_000);
+    assert_eq!(
+        stage.switches(),
+        [(9000, Some(BACKUP), PRIMARY, Cause::Recovered)]
+    );
+}
+
+#[test]
 fn with_no_recovery_time_the_primary_is_back_on_its_first_buffer() {
     let config = Config {
         recovery_time: Span::ZERO,

@@ -166,7 +166,11 @@ impl Model {
         }
         let has_recovered = |input: &InputId| {
             let on_air_since = self.log[self.last_on_air().unwrap().0].0;
-            let proven = now - self.since(*input, HealthKind::is_healthy).max(on_air_since);
+            let Some(on_time_since) = self.on_time_since(*input) else {
+                return false;
+            };
+            let healthy_since = self.since(*input, HealthKind::is_healthy);
+            let proven = now - healthy_since.max(on_air_since).max(on_time_since);
             let need = self.recovery_needed(*input, now);
             need.is_zero() || is_wake && proven >= need
         };
@@ -375,6 +379,24 @@ impl Model {
         }
     }
 
+    /// When it was last said that it is late no more; `None` while it is.
+    fn on_time_since(&self, input: InputId) -> Option<Moment> {
+        let (mut is_late, mut since, mut is_running) = (false, Moment::ZERO, false);
+        for (_, now, entry) in self.entries(input, self.log.len() - 1) {
+            is_running = runs_after(is_running, &entry);
+            match entry {
+                Entry::Fact(Observation::Late { late, .. }) if is_running => {
+                    since = if is_late && !late { now } else { since };
+                    is_late = late;
+                }
+                Entry::Fact(Observation::Failed { .. }) if is_running => is_late = false,
+                Entry::Fact(Observation::Connecting { .. }) | Entry::Stopped(_) => is_late = false,
+                _ => {}
+            }
+        }
+        (!is_late).then_some(since)
+    }
+
     fn last_failure(&self, input: InputId) -> Option<Cause> {
         let entries = self.entries(input, self.log.len() - 1);
         entries.iter().rev().find_map(|(.., entry)| match entry {
@@ -398,7 +420,8 @@ fn subject(observation: &Observation) -> Option<InputId> {
         | Observation::StreamAdded { input, .. }
         | Observation::StreamRemoved { input, .. }
         | Observation::Arrived { input, .. }
-        | Observation::Failed { input, .. } => Some(input),
+        | Observation::Failed { input, .. }
+        | Observation::Late { input, .. } => Some(input),
         Observation::Configured(_) | Observation::Hold(_) => None,
     }
 }

@@ -284,6 +284,7 @@ fn fact() -> impl Strategy<Value = Observation> {
         4 => input().prop_map(|input| Observation::Connecting { input }),
         3 => stream().prop_map(|(input, stream)| Observation::StreamAdded { input, stream }),
         2 => stream().prop_map(|(input, stream)| Observation::StreamRemoved { input, stream }),
+        3 => (input(), any::<bool>()).prop_map(|(input, late)| Observation::Late { input, late }),
         1 => (0..=INPUTS).prop_map(|input| Observation::Hold(Some(InputId(input)))),
         2 => Just(Observation::Hold(None)),
         1 => (input(), 0..3_u32, standby).prop_map(|(input, priority, standby)| {

@@ -110,6 +110,11 @@ impl Stage {
         self.tell(Observation::Failed { input, cause });
     }
 
+    pub(super) fn late(&mut self, input: u32, late: bool) {
+        let input = InputId(input);
+        self.tell(Observation::Late { input, late });
+    }
+
     pub(super) fn connect(&mut self, input: u32) {
         let input = InputId(input);
         self.tell(Observation::Connecting { input });
