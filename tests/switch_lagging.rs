@@ -6,7 +6,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, h264, raw, switch};
+use stage::{Feed, Frame, Frames, Stage, h264, pcm, raw, switch};
 
 const LATE: u64 = 2_000_000_000;
 
@@ -106,4 +106,30 @@ fn another_source_in_its_place_is_not_late() {
     primary.start(&caps);
     stage.every(20, 3_000..5_000, |at| both(&caps, &primary, &backup, at));
     assert_eq!(stage.switches(), there_and_back());
+}
+
+/// The sound alone is late, and then is no more, as `goes` has it.
+fn sound_goes(goes: impl Fn(&Stage, &Feed)) {
+    let (stage, primary, backup) = late(&raw());
+    primary.lag(0);
+    let sound = stage.feed("sink_0_1", &pcm());
+    sound.lag(LATE);
+    stage.every(20, 3_000..5_000, |at| {
+        both(&raw(), &primary, &backup, at);
+        sound.push(Frame::at(at));
+    });
+    assert_eq!(stage.switches(), there_and_back()[..1]);
+    goes(&stage, &sound);
+    stage.every(20, 5_000..6_500, |at| both(&raw(), &primary, &backup, at));
+    assert_eq!(stage.switches(), there_and_back());
+}
+
+#[test]
+fn a_stream_that_ends_late_is_waited_for_no_more() {
+    sound_goes(|_, sound| sound.eos());
+}
+
+#[test]
+fn a_stream_that_goes_late_is_waited_for_no_more() {
+    sound_goes(|stage, sound| stage.switch.release_request_pad(&sound.sink));
 }

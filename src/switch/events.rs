@@ -213,6 +213,7 @@ impl FailoverSwitch {
     /// there is no input left that could go on.
     fn end_of_stream(&self, pad: &FailoverSwitchPad, place: &Place) -> bool {
         let (input, stream) = (place.input, place.stream);
+        self.lag(place, gst::ClockTime::ZERO);
         let settings = self.settings();
         // Without automatic switching nobody would take over.
         let last_word = settings.stop_on_eos || !settings.auto_switch;
@@ -222,7 +223,6 @@ impl FailoverSwitch {
             let now = self.time.now();
             if let Some(sink) = state.sink_mut(input, stream) {
                 sink.eos = true;
-                sink.lags = false;
             }
             let ended = state.inputs.get(&input).is_some_and(|i| i.is_eos());
             let on_air = state.is_on_air(input);

@@ -177,6 +177,7 @@ impl FailoverSwitch {
         place.outlet.make_room();
         self.time.nudge();
         let (input, stream) = (place.input, place.stream);
+        self.lag(place, gst::ClockTime::ZERO);
         let last = self.state().remove_sink(input, stream, !self.is_owned());
         let observation = if last {
             Observation::InputRemoved { input }
