@@ -111,11 +111,14 @@ impl Player {
     /// Every element in the source's bin.
     pub(super) fn inside(&self) -> Vec<gst::glib::WeakRef<gst::Element>> {
         let bin = &self.source.as_ref().expect("a source").bin;
-        bin.iterate_recurse()
-            .into_iter()
-            .flatten()
-            .map(|element| element.downgrade())
-            .collect()
+        loop {
+            let elements = bin.iterate_recurse().into_iter();
+            let elements: Result<Vec<_>, _> = elements.collect();
+            // One that came meanwhile begins the list anew: what was seen would be there twice.
+            if let Ok(elements) = elements {
+                return elements.iter().map(ObjectExt::downgrade).collect();
+            }
+        }
     }
 
     pub(super) fn bin(&self) -> &gst::Bin {
