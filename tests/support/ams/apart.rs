@@ -3,7 +3,7 @@
 //! that shares no code with GStreamer's.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::ChildStdin;
+use std::process::{ChildStdin, ChildStdout};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
@@ -19,9 +19,19 @@ pub(super) struct Apart {
     _folder: Scratch,
 }
 
-impl Apart {
-    /// What is offered to a player.
-    fn sending(look: Look, stream: &str, habits: Habits, say: Say) -> Self {
+/// One that nobody plays yet. It takes seconds to start on a busy machine, and a player does not wait for ever.
+pub(super) struct Spare {
+    process: Process,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    /// What it said first: its offer.
+    offer: String,
+    folder: Scratch,
+}
+
+impl Spare {
+    /// Waits until it could be played. It lives no longer than the thread that starts it.
+    pub(super) fn start(look: Look, habits: Habits) -> Self {
         let folder = Scratch::new().expect("a folder");
         let (colour, tone) = (format!("{:06x}", look.colour()), look.tone().to_string());
         let mut arguments = vec![SCRIPT, "--offer", "--colour", &colour, "--tone", &tone];
@@ -34,9 +44,26 @@ impl Apart {
         let mut process = process.expect("it starts");
         let output = process.take_stdout().expect("it is piped");
         let input = process.take_stdin().expect("it is piped");
-        let stream = stream.to_owned();
+        let (mut output, mut offer) = (BufReader::new(output), String::new());
+        let read = output.read_line(&mut offer);
+        read.expect("an offer");
+        Self {
+            process,
+            input,
+            output,
+            offer,
+            folder,
+        }
+    }
+}
+
+impl Apart {
+    /// What is offered to a player.
+    fn sending(spare: Spare, stream: &str, say: Say) -> Self {
+        let (stream, offer) = (stream.to_owned(), spare.offer);
+        let further = spare.output.lines().map_while(Result::ok);
         std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
+            for line in std::iter::once(offer).chain(further) {
                 let said: Value = serde_json::from_str(&line).expect("JSON");
                 if let Some(sdp) = said["sdp"].as_str() {
                     say(json!({"command": "takeConfiguration", "streamId": stream,
@@ -47,9 +74,9 @@ impl Apart {
             }
         });
         Self {
-            process: Mutex::new(process),
-            input: Mutex::new(input),
-            _folder: folder,
+            process: Mutex::new(spare.process),
+            input: Mutex::new(spare.input),
+            _folder: spare.folder,
         }
     }
 
@@ -72,9 +99,16 @@ pub(super) enum Half {
 
 impl Half {
     /// Offers as soon as it can.
-    pub(super) fn sending(look: Look, stream: &str, habits: Habits, say: Say) -> Self {
+    pub(super) fn sending(
+        look: Look,
+        stream: &str,
+        habits: Habits,
+        spare: Option<Spare>,
+        say: Say,
+    ) -> Self {
         if habits.apart == Some(stream) {
-            return Self::Apart(Apart::sending(look, stream, habits, say));
+            let spare = spare.unwrap_or_else(|| Spare::start(look, habits));
+            return Self::Apart(Apart::sending(spare, stream, say));
         }
         Self::Here(Media::sending(look, stream, habits, say))
     }

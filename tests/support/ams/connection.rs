@@ -146,7 +146,8 @@ impl Connection<'_> {
         };
         let (orders, name) = (self.orders.clone(), stream.to_owned());
         let say = move |message| drop(orders.send(Order::Say(message)));
-        let media = Half::sending(look, &name, state.habits, Arc::new(say));
+        let spare = (state.habits.apart == Some(stream)).then(|| state.spare.take());
+        let media = Half::sending(look, &name, state.habits, spare.flatten(), Arc::new(say));
         state.sessions.push(Session {
             viewer: self.number,
             stream: name,

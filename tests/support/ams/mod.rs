@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::programme::Look;
-use apart::Half;
+use apart::{Half, Spare};
 use media::Media;
 
 const DEADLINE: Duration = Duration::from_secs(40);
@@ -48,6 +48,8 @@ struct State {
     said: Vec<Value>,
     refusals: BTreeMap<String, Value>,
     habits: Habits,
+    /// For the next session of the stream whose media are apart.
+    spare: Option<Spare>,
     /// Bytes of media that publishers have sent.
     received: u64,
     closing: bool,
@@ -142,6 +144,19 @@ impl AmsServer {
                 viewer.say(notification("streaming_started", stream));
             }
         }
+        drop(state);
+        self.prepare(stream);
+    }
+
+    /// The next session of the stream whose media are apart need not wait for their process.
+    fn prepare(&self, stream: &str) {
+        let state = self.shared.lock();
+        let (look, habits) = (state.streams.get(stream).copied(), state.habits);
+        drop(state);
+        if let Some(look) = look.filter(|_| habits.apart == Some(stream)) {
+            let spare = Spare::start(look, habits);
+            self.shared.lock().spare = Some(spare);
+        }
     }
 
     /// A stream ends as it should.
@@ -165,6 +180,8 @@ impl AmsServer {
             session.media.kill();
         }
         state.dead.extend(sessions);
+        drop(state);
+        self.prepare(stream);
     }
 
     /// Its media stand still, or go on; everything else lives.
