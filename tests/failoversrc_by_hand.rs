@@ -89,7 +89,9 @@ fn a_restarted_input_is_a_new_attempt() {
     programme.src.emit_by_name::<()>("restart-input", &[&1i32]);
     // Nobody takes over before it flows.
     programme.until("the backup is back", |record| times_flowing(record, 1) == 2);
-    assert_eq!(programme.record().attempts(1), 2);
+    let record = programme.record();
+    assert_eq!(record.attempts(1), 2, "{:#?}", record.states);
+    drop(record);
     programme.src.emit_by_name::<()>("restart-input", &[&0i32]);
     programme.until_switches(3);
     programme.until_all_show(Look::Primary);
