@@ -608,15 +608,13 @@ fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_fo
 /// that they are so long; all in milliseconds, 20 from one to the next. Returns the longest step.
 fn return_with(phase: u64, delay: u64, long: u64) -> u64 {
     let (stage, primary, backup) = pair(&[("recovery-time", "100000000")]);
-    let push = |at: u64, returned: bool| {
-        stage.to(at);
+    stage.every(20, 0..4_000, |at| {
         backup.push(in_gop(at, 0));
-        if at >= 1_000 && returned || at < 400 {
+        if !(400..1_000).contains(&at) {
             stage.to(at + delay);
             primary.push(in_gop(at, 0).later(phase).long(long));
         }
-    };
-    (0..200).map(|n| n * 20).for_each(|at| push(at, true));
+    });
     let runs = stage.sent().runs();
     assert_eq!(runs.len(), 3, "{phase}, {delay}, {long}: {runs:?}");
     stage.out.assert_one_programme();

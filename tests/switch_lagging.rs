@@ -6,7 +6,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, h264, pcm, raw, switch};
+use stage::{Feed, Frame, Frames, Stage, frame_of, h264, pcm, raw, switch};
 
 const LATE: u64 = 2_000_000_000;
 
@@ -16,19 +16,14 @@ fn late(caps: &gst::Caps) -> (Stage, Feed, Feed) {
     let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
     stage.play();
     stage.every(20, 0..1_000, |at| both(caps, &primary, &backup, at));
-    stage.every(20, 1_000..3_000, |at| backup.push(frame(caps, at)));
+    stage.every(20, 1_000..3_000, |at| backup.push(frame_of(caps, at)));
     primary.lag(LATE);
     (stage, primary, backup)
 }
 
-/// Of encoded ones, each half second is a key frame.
-fn frame(caps: &gst::Caps, at: u64) -> Frame {
-    Frame::at(at).delta_unless(*caps == raw() || at.is_multiple_of(500))
-}
-
 fn both(caps: &gst::Caps, primary: &Feed, backup: &Feed, at: u64) {
-    primary.push(frame(caps, at));
-    backup.push(frame(caps, at));
+    primary.push(frame_of(caps, at));
+    backup.push(frame_of(caps, at));
 }
 
 fn there_and_back() -> [(i32, i32, String); 2] {
@@ -62,8 +57,8 @@ fn its_time_may_go_back_when_it_is_made_up() {
         let (stage, primary, backup) = late(&caps);
         stage.every(20, 3_000..6_000, |at| {
             // Faster than real time, up to 90 ms ahead of the clock: what is more is held up.
-            primary.push(frame(&caps, at).later((at - 3_000) * 3 / 100));
-            backup.push(frame(&caps, at));
+            primary.push(frame_of(&caps, at).later((at - 3_000) * 3 / 100));
+            backup.push(frame_of(&caps, at));
         });
         primary.lag(0);
         stage.every(20, 6_000..8_000, |at| both(&caps, &primary, &backup, at));
@@ -83,7 +78,7 @@ fn it_is_played_late_where_there_is_nothing_better() {
     let (stage, primary, backup) = late(&caps);
     stage.every(20, 3_000..5_000, |at| both(&caps, &primary, &backup, at));
     assert_eq!(stage.switches().len(), 1);
-    stage.every(20, 5_000..6_500, |at| primary.push(frame(&caps, at)));
+    stage.every(20, 5_000..6_500, |at| primary.push(frame_of(&caps, at)));
     assert_eq!(stage.switches()[1..], [switch(1, 0, "stall")]);
     assert!(stage.sent().last().is_some_and(|sent| sent.input == 0));
 }

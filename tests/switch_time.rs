@@ -5,7 +5,7 @@
 #[path = "support/stage/mod.rs"]
 mod stage;
 
-use stage::{Feed, Frame, Frames, Stage, h264, pcm, raw, switch};
+use stage::{Feed, Frame, Frames, Stage, frame_of, h264, pcm, raw, switch};
 use std::ops::Range;
 
 /// A stage with a primary and a backup of these caps, playing.
@@ -19,12 +19,6 @@ fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
 
 fn steps(span: Range<u64>) -> Vec<u64> {
     span.step_by(20).collect()
-}
-
-/// A frame of these caps; of encoded ones, each half second is a key frame.
-fn frame_of(caps: &gst::Caps, at: u64) -> Frame {
-    let is_raw = *caps == raw();
-    Frame::at(at).delta_unless(is_raw || at.is_multiple_of(500))
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use gst::prelude::*;
 
 use super::CAT;
+use super::rtp::Header;
 
 /// Later than before by this. A jitter buffer begins anew for more than a second.
 const LATE: i64 = 500_000_000;
@@ -44,7 +45,7 @@ pub(super) fn watch(packets: &gst::Pad, caps: &gst::CapsRef) {
     });
 }
 
-/// What counts of an RTP packet (RFC 3550, 5.1), and when the jitter buffer has it played.
+/// What counts of an RTP packet, and when the jitter buffer has it played.
 #[derive(Clone, Copy)]
 struct Packet {
     source: u32,
@@ -54,12 +55,10 @@ struct Packet {
 
 impl Packet {
     fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        let mut header = [0; 12];
-        buffer.copy_to_slice(0, &mut header).ok()?;
-        let [_, _, _, _, t1, t2, t3, t4, s1, s2, s3, s4] = header;
+        let header = Header::of(buffer)?;
         Some(Self {
-            source: u32::from_be_bytes([s1, s2, s3, s4]),
-            timestamp: u32::from_be_bytes([t1, t2, t3, t4]),
+            source: header.source,
+            timestamp: header.timestamp,
             pts: i64::try_from(buffer.pts()?.nseconds()).ok()?,
         })
     }

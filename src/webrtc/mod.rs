@@ -7,7 +7,7 @@
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
 //!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged,
-//!   `lag` tells what is late though it looks on time).
+//!   `lag` tells what is late though it looks on time; `rtp` reads headers for both).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -61,6 +61,7 @@ mod link;
 mod media;
 mod pads;
 mod peer;
+mod rtp;
 mod sdp;
 mod session;
 mod signalling;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
+use super::rtp::Header;
+
 /// Watches packets go into the depayloader, and holds back what it should not send.
 pub(super) fn only(depayloader: &gst::Element) {
     let pads = depayloader.static_pad("sink");
@@ -42,7 +44,7 @@ fn lock(whole: &Mutex<Whole>) -> MutexGuard<'_, Whole> {
     whole.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the header of an RTP packet says (RFC 3550, 5.1), and the buffer that it comes in.
+/// What the header of an RTP packet says, and the buffer that it comes in.
 #[derive(Clone, Copy)]
 struct Packet {
     number: u16,
@@ -57,13 +59,11 @@ struct Packet {
 
 impl Packet {
     fn of(buffer: &gst::BufferRef) -> Option<Self> {
-        let mut header = [0; 8];
-        buffer.copy_to_slice(0, &mut header).ok()?;
-        let [_, second, n1, n2, t1, t2, t3, t4] = header;
+        let header = Header::of(buffer)?;
         Some(Self {
-            number: u16::from_be_bytes([n1, n2]),
-            timestamp: u32::from_be_bytes([t1, t2, t3, t4]),
-            marker: second & 0x80 != 0,
+            number: header.number,
+            timestamp: header.timestamp,
+            marker: header.marker,
             discont: buffer.flags().contains(gst::BufferFlags::DISCONT),
             pts: buffer.pts(),
         })

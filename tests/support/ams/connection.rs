@@ -146,8 +146,9 @@ impl Connection<'_> {
         };
         let (orders, name) = (self.orders.clone(), stream.to_owned());
         let say = move |message| drop(orders.send(Order::Say(message)));
-        let spare = (state.habits.apart == Some(stream)).then(|| state.spare.take());
-        let media = Half::sending(look, &name, state.habits, spare.flatten(), Arc::new(say));
+        let habits = state.habits;
+        let spare = state.spare.take_if(|_| habits.apart == Some(stream));
+        let media = Half::sending(look, &name, habits, spare, Arc::new(say));
         state.sessions.push(Session {
             viewer: self.number,
             stream: name,

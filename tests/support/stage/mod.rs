@@ -82,6 +82,12 @@ pub(crate) fn caps(description: &str) -> gst::Caps {
     description.parse().expect("caps")
 }
 
+/// A frame of these caps; of encoded ones, each half second is a key frame.
+pub(crate) fn frame_of(caps: &gst::Caps, at: u64) -> Frame {
+    let is_raw = *caps == raw();
+    Frame::at(at).delta_unless(is_raw || at.is_multiple_of(500))
+}
+
 pub(crate) fn ms(time: u64) -> gst::ClockTime {
     gst::ClockTime::from_mseconds(time)
 }
