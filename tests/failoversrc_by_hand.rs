@@ -104,6 +104,26 @@ fn a_restarted_input_is_a_new_attempt() {
     programme.finish(&BOTH);
 }
 
+/// Each takes the element from an attempt that may not have begun yet.
+#[test]
+fn restarts_in_quick_succession_end_in_one_attempt_that_flows() {
+    let programme = live(&both(Look::Primary)).start();
+    standing_by(&programme);
+    for _ in 0..20 {
+        programme.src.emit_by_name::<()>("restart-input", &[&1i32]);
+    }
+    programme.until("the backup is back", |record| {
+        record.states.last().is_some_and(|s| s.new == "flowing")
+    });
+    let record = programme.record();
+    let failed = record.states.iter().any(|state| state.new == "down");
+    assert!(!failed, "{:#?}", record.states);
+    drop(record);
+    programme.src.emit_by_name::<()>("switch-to", &[&1i32]);
+    programme.until_all_show(Look::Backup);
+    programme.finish(&BOTH);
+}
+
 fn stays_on_the_backup(switch_back: &str) {
     let programme = live(&both(Look::Primary))
         .set("recovery-time", 200 * MS)

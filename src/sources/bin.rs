@@ -42,12 +42,15 @@ impl SourceBin {
     /// Gives an element of the application back, as it came. The bin must be in NULL.
     pub(super) fn release(&self, core: &gst::Element) {
         self.forget_application();
+        if core.parent().as_ref() != Some(self.upcast_ref()) {
+            return;
+        }
+        leaving().push(core.clone());
         core.set_locked_state(false);
-        if core.parent().as_ref() == Some(self.upcast_ref())
-            && let Err(error) = self.remove(core)
-        {
+        if let Err(error) = self.remove(core) {
             gst::warning!(CAT, obj = self, "cannot give back {}: {error}", core.name());
         }
+        leaving().retain(|element| element != core);
     }
 
     /// Whether a change of state to NULL has come to its end, here and in the core, which may be led
@@ -127,6 +130,22 @@ impl SourceBin {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an attempt has this element, or is just giving it back: it has no parent any more before its
+/// pads are unlinked and its bus is taken away, and whoever took it then would lose both.
+pub(super) fn is_taken(element: &gst::Element) -> bool {
+    // In this order: it is on the list before its parent goes.
+    let is_inside = element
+        .parent()
+        .is_some_and(|parent| parent.is::<SourceBin>());
+    is_inside || leaving().contains(element)
+}
+
+/// Elements that are just given back.
+fn leaving() -> MutexGuard<'static, Vec<gst::Element>> {
+    static LEAVING: Mutex<Vec<gst::Element>> = Mutex::new(Vec::new());
+    LEAVING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 pub(super) type Listener = Box<dyn Fn(gst::Message) + Send + Sync>;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MPL-2.0
 //! An element of the application, or a bin from a gst-launch description.
 //!
-//! Only the application knows how to build it, so the same element is used for every attempt: it is
-//! taken out of the bin of the attempt before, which must have stopped. What is known only here is
-//! whether such an element can ever deliver, and whether it is live.
+//! Only the application knows how to build it, so the same element is used for every attempt, once the
+//! attempt before has stopped and given it back. What is known only here is whether such an element can
+//! ever deliver, and whether it is live.
 
 use gst::prelude::*;
 
-use super::bin::SourceBin;
+use super::bin::{SourceBin, is_taken};
 use super::find::has_sometimes_pads;
 use super::redact::Secrets;
 use super::{Error, Source, Timestamps, uri};
@@ -37,8 +37,8 @@ pub(super) fn check(element: &gst::Element) -> Result<(), Error> {
         return Err(Error::IsPipeline(name));
     }
     match element.parent() {
-        // An earlier attempt has not let go of it yet: its pads are taken, by us.
-        Some(parent) if parent.is::<SourceBin>() => Ok(()),
+        // An earlier attempt has not let go of it yet: its pads are linked, by us.
+        _ if is_taken(element) => Ok(()),
         _ if !can_deliver(element) => Err(Error::NoPads(name)),
         Some(_) => Err(Error::InUse(name)),
         None => Ok(()),
@@ -46,7 +46,7 @@ pub(super) fn check(element: &gst::Element) -> Result<(), Error> {
 }
 
 pub(super) fn build(element: &gst::Element, name: &str) -> Result<Source, Error> {
-    take_back(element)?;
+    check_free(element)?;
     free_inner_pads(element);
     let bin = SourceBin::new(name);
     bin.add(element)
@@ -73,20 +73,17 @@ pub(super) fn secrets(element: &gst::Element) -> Secrets {
     secrets
 }
 
-/// Ends the element's part in an earlier attempt.
-fn take_back(element: &gst::Element) -> Result<(), Error> {
-    let Some(parent) = element.parent() else {
-        return Ok(());
-    };
+/// Only the thread that leads an earlier attempt gives the element back. Its state tells nothing: it is in
+/// NULL before that thread has started it as well.
+fn check_free(element: &gst::Element) -> Result<(), Error> {
     let name = element.name().to_string();
-    let Ok(bin) = parent.downcast::<SourceBin>() else {
-        return Err(Error::InUse(name));
-    };
-    if !bin.is_stopped(element) {
+    if is_taken(element) {
         return Err(Error::Stopping(name));
     }
-    bin.release(element);
-    Ok(())
+    match element.parent() {
+        Some(_) => Err(Error::InUse(name)),
+        None => Ok(()),
+    }
 }
 
 /// A description parsed as a bin has its unlinked pads brought to the surface, even those deep

@@ -154,9 +154,9 @@ impl Source {
         bin.is_some_and(bin::SourceBin::is_in_real_time)
     }
 
-    /// Ends the use of the application's element, so that the next attempt can take it. Only for a
-    /// bin that is in NULL; a bin that is still on its way there keeps the element, and `build`
-    /// says [`Error::Stopping`] until it has arrived.
+    /// Ends the use of the application's element, so that the next attempt can take it: until then
+    /// `build` says [`Error::Stopping`]. Only for a bin that is in NULL; one that could not be brought
+    /// there keeps the element.
     pub(crate) fn release(self) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>()
             && bin.is_stopped(&self.core)
