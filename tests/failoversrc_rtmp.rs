@@ -122,8 +122,10 @@ fn a_killed_server_leaves_a_slate_until_it_is_back() -> io::Result<()> {
     let (mut server, mut primary, mut backup, programme) = on_air()?;
     server.kill();
     programme.until_all_show(Look::Slate);
-    assert!(programme.record().told(0, "down"));
-    assert!(programme.record().told(1, "down"));
+    // Told of a moment after they are seen.
+    programme.until("both are down", |record| {
+        record.told(0, "down") && record.told(1, "down")
+    });
     server.restart()?;
     primary.restart()?;
     backup.restart()?;
