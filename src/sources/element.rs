@@ -36,12 +36,11 @@ pub(super) fn check(element: &gst::Element) -> Result<(), Error> {
     if element.is::<gst::Pipeline>() {
         return Err(Error::IsPipeline(name));
     }
-    match element.parent() {
+    match check_free(element) {
         // An earlier attempt has not let go of it yet: its pads are linked, by us.
-        _ if is_taken(element) => Ok(()),
+        Err(Error::Stopping(_)) => Ok(()),
         _ if !can_deliver(element) => Err(Error::NoPads(name)),
-        Some(_) => Err(Error::InUse(name)),
-        None => Ok(()),
+        checked => checked,
     }
 }
 
@@ -80,6 +79,7 @@ fn check_free(element: &gst::Element) -> Result<(), Error> {
     if is_taken(element) {
         return Err(Error::Stopping(name));
     }
+    // Asked for only now: an attempt that gave it back meanwhile is no stranger that uses it.
     match element.parent() {
         Some(_) => Err(Error::InUse(name)),
         None => Ok(()),
