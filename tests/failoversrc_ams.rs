@@ -74,6 +74,7 @@ fn gap(programme: &Programme, since: Instant) -> Duration {
     for report in &record.reports {
         println!("report: {report}");
     }
+    println!("{}", record.history(since));
     gap
 }
 
@@ -362,6 +363,27 @@ fn a_stream_whose_first_key_frame_is_lost_asks_for_another() {
         ..Habits::default()
     });
     played(&server);
+}
+
+/// A server that sends all that it could not send before: a jitter buffer places it ahead of the clock.
+#[test]
+fn old_data_at_the_start_makes_nothing_late_that_follows() {
+    let server = server_with(Habits {
+        held_up: Some(Duration::from_secs(2)),
+        ..Habits::default()
+    });
+    let programme = on_air(&server);
+    let pipeline = programme.pipeline.clone();
+    programme.until("all that comes is of this moment", |record| {
+        let now = pipeline.current_running_time().unwrap_or_default();
+        let most = now + gst::ClockTime::from_mseconds(500);
+        record.outputs.iter().all(|output| {
+            let last = output.passed.last().and_then(|passed| passed.pts);
+            output.passed.len() > 150 && last.is_some_and(|pts| pts < most)
+        })
+    });
+    programme.check_switches(&[START]);
+    programme.finish(&BOTH);
 }
 
 #[test]

@@ -117,6 +117,43 @@ fn an_input_on_air_that_jumps_without_a_word_goes_on_where_it_was() {
     }
 }
 
+/// What a sender was held up with comes at once, placed ahead of the clock by a jitter buffer that then begins its
+/// count anew.
+fn old_data_first(stage: &Stage, primary: &Feed, frame: impl Fn(u64) -> Frame) {
+    for at in steps(0..1_800) {
+        primary.push(frame(at));
+    }
+    stage.every(20, 20..4_000, |at| primary.push(frame(at)));
+}
+
+#[test]
+fn old_data_that_runs_ahead_of_the_clock_makes_nothing_late_that_follows() {
+    for caps in [raw(), pcm()] {
+        let (stage, primary, _backup) = pair(&caps, &[]);
+        old_data_first(&stage, &primary, |at| frame_of(&caps, at));
+        let sent = stage.sent();
+        // The one that it stopped at comes again.
+        assert_eq!(sent[..90].pts(), steps(0..1_800), "{caps}");
+        assert_eq!(sent[90..].pts(), steps(1_780..4_000), "{caps}");
+        assert!(sent[90..].iter().all(|frame| frame.pts == Some(frame.at)));
+        assert_eq!(stage.switches(), []);
+    }
+}
+
+#[test]
+fn pictures_behind_old_data_that_ran_ahead_begin_with_a_key_frame() {
+    let (stage, primary, _backup) = pair(&h264(), &[]);
+    let in_gop = |at| Frame::at(at).delta_unless(at % 1_000 == 0);
+    old_data_first(&stage, &primary, in_gop);
+    let sent = stage.sent();
+    let expected = [steps(0..1_800), steps(2_000..4_000)].concat();
+    assert_eq!(sent.pts(), expected);
+    assert!(!sent[90].delta && sent[90].at == 2_000);
+    assert!(primary.key_frames_asked() > 0);
+    assert_eq!(stage.switches(), []);
+    stage.out.assert_one_programme();
+}
+
 #[test]
 fn frames_without_timestamps_are_placed_by_their_arrival() {
     let (stage, primary, backup) = pair(&raw(), &[]);

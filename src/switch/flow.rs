@@ -6,7 +6,7 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
-use super::standby::Bounds;
+use super::standby::{Bounds, Coding};
 use super::state::{JUST_NOW, State, Times, Upstream, signed};
 use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
@@ -241,6 +241,7 @@ impl State {
         outbox: &mut Outbox,
     ) -> Step {
         if self.is_on_air(place.input) {
+            self.begin_anew_behind(place, times, now, outbox);
             if self.is_open(place) && !self.is_beyond_gate(place.input, times) {
                 if !in_lane {
                     *buffer = Some(taken);
@@ -276,6 +277,29 @@ impl State {
         let (offset, now) = (input.timeline.offset(), signed(now.nanos()));
         let until = input.rest.after(times.order, offset, now, timeout)?;
         u64::try_from(until).ok().map(Moment::from_nanos)
+    }
+
+    /// Pictures of a time that went far back, since what was sent had run ahead of the clock, wait for a key frame that
+    /// has come up to it; a decoder gets one before that and does not show it. Of all else no more than
+    /// that much is left out.
+    fn begin_anew_behind(&mut self, place: &Place, times: Times, now: Moment, outbox: &mut Outbox) {
+        let unseen = self.unseen;
+        let output = self.outputs.get(&place.stream);
+        let (end, shown_from) = output.map_or((0, 0), |o| (o.end(), o.shown_from));
+        let Some(input) = self.inputs.get_mut(&place.input) else {
+            return;
+        };
+        let is_unseen = input.timeline.place(times.start) < shown_from;
+        let is_behind = input.timeline.is_behind(times.order, end) && !is_unseen;
+        let sink = input.sinks.get_mut(&place.stream);
+        let Some(sink) = sink.filter(|s| is_behind && s.open && s.coding == Coding::Delta) else {
+            return;
+        };
+        sink.open = false;
+        sink.floor = i64::MIN;
+        sink.catch_up = unseen;
+        sink.ageing.ask(now);
+        outbox.ask_key_frame(Some(sink));
     }
 
     fn is_open(&self, place: &Place) -> bool {

@@ -21,6 +21,8 @@ const PROMPT: i64 = 100_000_000;
 const HABIT: u32 = 8;
 /// A change of the delay that no network makes: the sender's time base has changed.
 const JUMP: i64 = 1_000_000_000;
+/// No live input is so far ahead of the clock by right: what was sent was old, and came in a burst.
+const AHEAD: i64 = 500_000_000;
 /// The least delay is that of this long.
 const WINDOW: u64 = 4_000_000_000;
 const BUCKET: u64 = 500_000_000;
@@ -167,18 +169,28 @@ impl Timeline {
         ts.saturating_add(self.offset())
     }
 
+    /// Whether its `ts` lies far behind the output's `end`.
+    pub fn is_behind(&self, ts: i64, end: u64) -> bool {
+        self.place(ts) < signed(end).saturating_sub(JUMP)
+    }
+
     fn watch_for_jump(&mut self, arrival: u64, ts: i64, end: u64) -> bool {
-        let placed = self.place(ts);
-        let back = placed < signed(end).saturating_sub(JUMP);
-        let ahead = self.live
-            && placed
-                > signed(arrival.max(end))
-                    .saturating_add(self.latency.saturating_add(IN_STEP + JUMP));
-        if back || ahead {
-            self.offset = Some(signed(arrival.max(end)).saturating_sub(ts));
-            self.delays.clear();
+        let now = signed(arrival);
+        let next = now.max(signed(end));
+        let back = self.is_behind(ts, end);
+        let most = self.latency.saturating_add(IN_STEP + JUMP);
+        let ahead = self.live && self.place(ts) > next.saturating_add(most);
+        if !back && !ahead {
+            return false;
         }
-        back || ahead
+        // An output that ran ahead of the clock is not followed, or all would be that late from then on.
+        let ran_ahead = back && self.live && signed(end) > now.saturating_add(AHEAD);
+        self.offset = Some(match ran_ahead {
+            true => self.choose(now.saturating_sub(ts)),
+            false => next.saturating_sub(ts),
+        });
+        self.delays.clear();
+        true
     }
 
     /// Moves the offset towards the least delay, too slowly to be noticed.
@@ -341,6 +353,32 @@ mod tests {
         line.freeze(true);
         line.observe(20 * S, 0, 20 * S + 5 * MS);
         assert_eq!(line.place(0), (20 * S + 5 * MS) as i64);
+    }
+
+    #[test]
+    fn on_air_a_burst_that_ran_ahead_of_the_clock_does_not_make_all_late_that_follows() {
+        for base in [TimeBase::Guess, TimeBase::Sender] {
+            let mut line = Timeline::new(base);
+            line.set_latency(true, 200 * MS);
+            line.observe(10 * S, (10 * S) as i64, 0);
+            line.freeze(true);
+            let burst = (10 * S) as i64 + line.offset();
+            // Old data, 1.8 s of it at once; then what counts it begins anew.
+            let mut end = 0;
+            for i in 1..90 {
+                line.observe(10 * S + i * MS, (10 * S + i * 20 * MS) as i64, end);
+                let moved = line.place((10 * S) as i64) - burst;
+                assert!(moved.abs() < MS as i64, "{moved}");
+                end = line.place((10 * S + (i + 1) * 20 * MS) as i64) as u64;
+            }
+            assert!(line.observe(10 * S + 100 * MS, (10 * S + 90 * MS) as i64, end));
+            let placed = line.place((10 * S + 90 * MS) as i64);
+            assert!(
+                (placed - (10 * S) as i64).abs() < 300 * MS as i64,
+                "{placed}"
+            );
+            assert!(line.is_behind((10 * S + 90 * MS) as i64, end));
+        }
     }
 
     #[test]

@@ -39,15 +39,13 @@ pub(super) fn serve(shared: &Arc<Shared>, number: u64, tcp: TcpStream) {
     let hung = connection.run(&mut wire, &inbox);
     drop(wire);
     if !hung {
-        let mut sessions = vec![];
         shared.note(|state| {
             state.viewers.remove(&number);
-            sessions = state.take_sessions(|session| session.viewer == number);
+            // As the real one does: a socket takes its sessions with it.
+            for session in state.take_sessions(|session| session.viewer == number) {
+                session.media.stop();
+            }
         });
-        // As the real one does: a socket takes its sessions with it.
-        for session in sessions {
-            session.media.stop();
-        }
     }
 }
 
@@ -101,6 +99,8 @@ impl Connection<'_> {
             "publish" => self.publish(stream),
             "takeConfiguration" => {
                 let sdp = message["sdp"].as_str().expect("an SDP");
+                let held_up = self.shared.lock().habits.held_up;
+                std::thread::sleep(held_up.unwrap_or_default());
                 self.with_session(stream, |media| match message["type"].as_str() {
                     Some("offer") => media.here().take_offer(sdp),
                     _ => media.take_answer(sdp),
@@ -172,14 +172,13 @@ impl Connection<'_> {
 
     fn stop(&self, stream: &str) {
         let is_it = |s: &Session| s.viewer == self.number && s.stream == stream;
-        let mut stopped = vec![];
-        self.shared
-            .note(|state| stopped = state.take_sessions(is_it));
-        for session in stopped {
-            let ended = session.media.ended_word();
-            session.media.stop();
-            self.say(notification(ended, stream));
-        }
+        self.shared.note(|state| {
+            for session in state.take_sessions(is_it) {
+                let ended = session.media.ended_word();
+                session.media.stop();
+                self.say(notification(ended, stream));
+            }
+        });
     }
 
     fn stream_info(&self, stream: &str) {

@@ -2,7 +2,9 @@
 //! The media of one session: a pipeline around one webrtcbin, on loopback.
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst_webrtc::{
@@ -38,14 +40,19 @@ impl Media {
     /// What is offered to a player, as soon as it can be.
     pub(super) fn sending(look: Look, stream: &str, habits: Habits, say: Say) -> Self {
         let valve = "valve drop-mode=forward-sticky-events";
+        // Nobody's camera waits for a connection: what cannot be sent is not encoded either.
+        let live = match habits.held_up {
+            Some(_) => "identity",
+            None => "queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0",
+        };
         let description = format!(
             "webrtcbin name=w bundle-policy=max-bundle \
-             {} ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=500 \
+             {} ! {live} ! videoconvert ! x264enc tune=zerolatency speed-preset=ultrafast bitrate=500 \
                key-int-max={} option-string=scenecut=0 ! \
                video/x-h264,profile=constrained-baseline,stream-format=byte-stream ! \
                rtph264pay config-interval=0 aggregate-mode=zero-latency ! \
                application/x-rtp,media=video,encoding-name=H264,payload=96 ! {valve} name=v ! w. \
-             {} ! audioconvert ! audioresample ! opusenc ! rtpopuspay ! \
+             {} ! {live} ! audioconvert ! audioresample ! opusenc ! rtpopuspay ! \
                application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! {valve} name=a ! w.",
             picture(look),
             if habits.headless { 1_000_000 } else { 50 },
@@ -246,12 +253,27 @@ impl Media {
         }
     }
 
-    /// In a thread of its own: nobody waits for it.
+    /// In a thread of its own: only the end of the server waits for it.
     pub(super) fn stop(self) {
-        std::thread::spawn(move || {
+        let stop = std::thread::spawn(move || {
             let _ = self.pipeline.set_state(gst::State::Null);
         });
+        stopping().push(stop);
     }
+}
+
+/// Until all has stopped: a process that exits under threads of webrtcbin may crash in the destructors of
+/// their libraries. What never stops is not waited for.
+pub(super) fn wait_for_stopped() {
+    let limit = Instant::now() + Duration::from_secs(2);
+    while stopping().iter().any(|stop| !stop.is_finished()) && Instant::now() < limit {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn stopping() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
+    static STOPPING: Mutex<Vec<JoinHandle<()>>> = Mutex::new(vec![]);
+    STOPPING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Line {

@@ -68,6 +68,8 @@ pub(crate) struct Habits {
     pub(crate) repair: bool,
     /// Key frames are made only when they are asked for, and the first one is lost.
     pub(crate) headless: bool,
+    /// Answers are taken so late, and what could not be sent until then is sent all the same.
+    pub(crate) held_up: Option<Duration>,
     /// The stream whose sessions have a process each for their media, with aiortc. It lives no longer
     /// than the session's socket.
     pub(crate) apart: Option<&'static str>,
@@ -291,6 +293,7 @@ impl Drop for AmsServer {
         }
         // So that the thread that accepts looks up.
         let _ = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        media::wait_for_stopped();
     }
 }
 

@@ -11,6 +11,9 @@ use super::look::Look;
 /// What has to look the same before a picture counts as seen.
 const STEADY: usize = 4;
 
+/// Without anything for so long, there is a break in what was seen.
+const BREAK: Duration = Duration::from_millis(150);
+
 /// One buffer, as it left the element.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed {
@@ -62,6 +65,28 @@ impl Output {
 
     pub(crate) fn has_shown(&self, look: Look) -> bool {
         self.seen.iter().any(|seen| seen.look == look)
+    }
+
+    /// What was seen, runs of one look without a break in a line each, in milliseconds since then.
+    pub(super) fn runs(&self, since: Instant) -> String {
+        let mut text = String::new();
+        let ms = |at: Instant| match at.checked_duration_since(since) {
+            Some(after) => format!("{}", after.as_millis()),
+            None => format!("-{}", (since - at).as_millis()),
+        };
+        let whole = |a: &Seen, b: &Seen| a.look == b.look && b.arrival - a.arrival < BREAK;
+        for run in self.seen.chunk_by(whole) {
+            let (first, last) = (run[0], run[run.len() - 1]);
+            let (from, to) = (ms(first.arrival), ms(last.arrival));
+            let _ = writeln!(
+                text,
+                "  {}: {:?} x {} from {from} to {to} ms",
+                self.name,
+                first.look,
+                run.len()
+            );
+        }
+        text
     }
 
     pub(super) fn check_time(&self, reordered: bool) {
@@ -148,6 +173,14 @@ impl Record {
             .iter()
             .filter(|(of, _)| *of == input)
             .count()
+    }
+
+    /// What was seen of every output, in milliseconds since then.
+    pub(crate) fn history(&self, since: Instant) -> String {
+        self.outputs
+            .iter()
+            .map(|output| output.runs(since))
+            .collect()
     }
 
     pub(super) fn summary(&self) -> String {
