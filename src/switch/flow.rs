@@ -208,8 +208,12 @@ impl State {
         sink.stamp = Some(now);
         input.fed_since.get_or_insert(now);
         let announce = std::mem::take(&mut sink.announce);
+        let is_sent_in_order = sink.open && sink.coding == Coding::Delta;
         if input.timeline.observe(now.nanos(), times.order, end) {
             input.forget_kept();
+        }
+        if is_sent_in_order && input.timeline.is_behind(times.order, end) {
+            self.begin_anew_behind(place, times, now, outbox);
         }
         // The alarm may be late; who comes by does its work.
         let overdue = self.next_wake.is_some_and(|at| at <= now);
@@ -241,7 +245,6 @@ impl State {
         outbox: &mut Outbox,
     ) -> Step {
         if self.is_on_air(place.input) {
-            self.begin_anew_behind(place, times, now, outbox);
             if self.is_open(place) && !self.is_beyond_gate(place.input, times) {
                 if !in_lane {
                     *buffer = Some(taken);
@@ -279,27 +282,27 @@ impl State {
         u64::try_from(until).ok().map(Moment::from_nanos)
     }
 
-    /// Pictures of a time that went far back, since what was sent had run ahead of the clock, wait for a key frame that
+    /// Pictures whose time went far back, since what was sent had run ahead of the clock, wait for a key frame that
     /// has come up to it; a decoder gets one before that and does not show it. Of all else no more than
     /// that much is left out.
     fn begin_anew_behind(&mut self, place: &Place, times: Times, now: Moment, outbox: &mut Outbox) {
         let unseen = self.unseen;
         let output = self.outputs.get(&place.stream);
-        let (end, shown_from) = output.map_or((0, 0), |o| (o.end(), o.shown_from));
+        let shown_from = output.map_or(0, |output| output.shown_from);
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return;
         };
-        let is_unseen = input.timeline.place(times.start) < shown_from;
-        let is_behind = input.timeline.is_behind(times.order, end) && !is_unseen;
-        let sink = input.sinks.get_mut(&place.stream);
-        let Some(sink) = sink.filter(|s| is_behind && s.open && s.coding == Coding::Delta) else {
+        if input.timeline.place(times.start) < shown_from {
+            // A decoder has it so already.
             return;
-        };
-        sink.open = false;
-        sink.floor = i64::MIN;
-        sink.catch_up = unseen;
-        sink.ageing.ask(now);
-        outbox.ask_key_frame(Some(sink));
+        }
+        if let Some(sink) = input.sinks.get_mut(&place.stream) {
+            sink.open = false;
+            sink.floor = i64::MIN;
+            sink.catch_up = unseen;
+            sink.ageing.ask(now);
+            outbox.ask_key_frame(Some(sink));
+        }
     }
 
     fn is_open(&self, place: &Place) -> bool {
