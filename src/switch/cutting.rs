@@ -265,6 +265,33 @@ impl State {
         step
     }
 
+    /// Pictures whose time went far back, since what was sent had run ahead of the clock, wait for a key frame that
+    /// has come up to it; a decoder gets one before that and does not show it. Of all else no more than
+    /// that much is left out.
+    pub(super) fn begin_anew_behind(
+        &mut self,
+        place: &Place,
+        times: Times,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
+        let output = self.outputs.get(&place.stream);
+        let shown_from = output.map_or(0, |output| output.shown_from);
+        let input = self.inputs.get(&place.input);
+        if input.is_some_and(|input| input.timeline.place(times.start) < shown_from) {
+            // A decoder has it so already.
+            return;
+        }
+        let unseen = self.unseen;
+        if let Some(sink) = self.sink_mut(place.input, place.stream) {
+            sink.open = false;
+            sink.floor = i64::MIN;
+            sink.catch_up = unseen;
+            sink.ageing.ask(now);
+            outbox.ask_key_frame(Some(sink));
+        }
+    }
+
     /// The first buffers of an input that has come on air: what its standby kept, from the cut on.
     fn begin(&mut self, place: &Place, now: Moment, in_lane: bool) -> Step {
         if !self.is_on_air(place.input) {

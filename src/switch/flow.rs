@@ -282,29 +282,6 @@ impl State {
         u64::try_from(until).ok().map(Moment::from_nanos)
     }
 
-    /// Pictures whose time went far back, since what was sent had run ahead of the clock, wait for a key frame that
-    /// has come up to it; a decoder gets one before that and does not show it. Of all else no more than
-    /// that much is left out.
-    fn begin_anew_behind(&mut self, place: &Place, times: Times, now: Moment, outbox: &mut Outbox) {
-        let unseen = self.unseen;
-        let output = self.outputs.get(&place.stream);
-        let shown_from = output.map_or(0, |output| output.shown_from);
-        let Some(input) = self.inputs.get_mut(&place.input) else {
-            return;
-        };
-        if input.timeline.place(times.start) < shown_from {
-            // A decoder has it so already.
-            return;
-        }
-        if let Some(sink) = input.sinks.get_mut(&place.stream) {
-            sink.open = false;
-            sink.floor = i64::MIN;
-            sink.catch_up = unseen;
-            sink.ageing.ask(now);
-            outbox.ask_key_frame(Some(sink));
-        }
-    }
-
     fn is_open(&self, place: &Place) -> bool {
         self.sink(place.input, place.stream)
             .is_some_and(|sink| sink.open)
