@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gst::prelude::*;
 use gst_webrtc::{
@@ -14,6 +14,7 @@ use gst_webrtc::{
 use serde_json::{Value, json};
 
 use super::{Habits, notification};
+use crate::lab::poll_until;
 use crate::programme::{Look, picture, tone};
 
 pub(super) type Say = Arc<dyn Fn(Value) + Send + Sync>;
@@ -265,10 +266,9 @@ impl Media {
 /// Until all has stopped: a process that exits under threads of webrtcbin may crash in the destructors of
 /// their libraries. What never stops is not waited for.
 pub(super) fn wait_for_stopped() {
-    let limit = Instant::now() + Duration::from_secs(2);
-    while stopping().iter().any(|stop| !stop.is_finished()) && Instant::now() < limit {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    poll_until(Duration::from_secs(2), || {
+        stopping().iter().all(JoinHandle::is_finished)
+    });
 }
 
 fn stopping() -> MutexGuard<'static, Vec<JoinHandle<()>>> {
