@@ -221,6 +221,34 @@ fn the_streams_of_an_input_share_one_time_base() {
     assert_eq!(skew, 40);
 }
 
+/// From RTMP the sound comes at once, the picture with the next key frame; until a parser for it is found, the
+/// connection waits.
+#[test]
+fn a_picture_that_joins_its_sound_does_not_change_where_the_input_is_in_time() {
+    let scene = Scene::new(&h264(), &aac(), &[]);
+    let (primary, backup) = (&scene.primary, &scene.backup);
+    let sound = |at: u64| backup.sound.push(Frame::at(at).later(1_000_000));
+    scene.stage.every(20, 0..2_000, |at| {
+        primary.push(at);
+        sound(at);
+    });
+    primary.picture.eos();
+    primary.sound.eos();
+    backup.picture.start(&h264());
+    scene.stage.every(20, 2_060..3_000, |now| {
+        let at = now - 60;
+        let picture = Frame::at(at).delta_unless(at == 2_000);
+        backup.picture.push(picture.later(1_000_000));
+        sound(at);
+    });
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "eos")]);
+    for frames in [scene.pictures(), scene.sounds()] {
+        let expected: Vec<_> = (0..2_940).step_by(20).collect();
+        assert_eq!(frames.pts(), expected);
+    }
+    scene.assert_programmes();
+}
+
 #[test]
 fn the_end_of_the_sound_is_not_the_end_of_the_input() {
     let scene = Scene::new(&raw(), &pcm(), &[]);

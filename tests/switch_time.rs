@@ -77,6 +77,27 @@ fn a_primary_that_comes_back_at_zero_is_returned_to_once_and_without_a_step_back
 }
 
 #[test]
+fn a_standby_that_begins_anew_is_placed_anew() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    let base = 1_000_000;
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at).later(base));
+    });
+    backup.start(&raw());
+    stage.every(20, 1_000..2_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at).later(base - 500));
+    });
+    primary.eos();
+    stage.every(20, 2_000..3_000, |at| {
+        backup.push(Frame::at(at).later(base - 500));
+    });
+    assert_eq!(stage.switches(), [switch(0, 1, "eos")]);
+    assert_eq!(stage.sent().pts(), steps(0..3_000));
+}
+
+#[test]
 fn an_input_on_air_that_restarts_at_zero_goes_on_where_it_was() {
     for caps in [raw(), h264()] {
         let (stage, primary, backup) = pair(&caps, &[]);

@@ -102,12 +102,13 @@ impl FailoverSwitch {
             let Some(input) = state.inputs.get_mut(&place.input) else {
                 return false;
             };
-            if !on_air {
-                input.timeline.reset();
-            }
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
+            if sink.begun && !on_air {
+                // Another stream in its place; one that joins its input counts as the others do.
+                input.timeline.reset();
+            }
             sink.announce = true;
             sink.begun = false;
             sink.open = false;
