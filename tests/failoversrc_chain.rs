@@ -122,8 +122,10 @@ impl Scene {
         let report = self.meter.report(self.from);
         println!("figure: {what}: {:?}", report.sight);
         assert!(shown, "{what}: input {name} does not come: {report:?}");
-        // With the last pictures of this one begins the next.
-        self.from = self.meter.now() - 0.2;
+        // With the last pictures of this one begins the next: as many as one may be behind that has only just
+        // begun and had old data to send. What it shows again is then known for that, and not taken for
+        // pictures out of order.
+        self.from = self.meter.now() - 0.8;
         report
     }
 }
