@@ -186,23 +186,26 @@ impl Record {
     pub(super) fn summary(&self) -> String {
         let mut text = String::new();
         for output in &self.outputs {
-            let looks: Vec<_> = output
-                .seen
-                .iter()
-                .rev()
-                .take(8)
-                .map(|seen| seen.look)
-                .collect();
             let _ = writeln!(
                 text,
-                "  {}: {} buffers, last first: {looks:?}, eos {}, caps {:?}",
+                "  {}: {} buffers, eos {}, caps {:?}",
                 output.name,
                 output.passed.len(),
                 output.eos,
                 output.caps.last()
             );
         }
-        let _ = writeln!(text, "  switches {:?}", self.switches());
+        if let Some(first) = self
+            .outputs
+            .iter()
+            .filter_map(|o| o.seen.first())
+            .min_by_key(|s| s.arrival)
+        {
+            text += &self.history(first.arrival);
+        }
+        for report in &self.reports {
+            let _ = writeln!(text, "  {report}");
+        }
         for state in &self.states {
             let _ = writeln!(text, "  {state:?}");
         }
