@@ -75,6 +75,13 @@ impl Player {
         }
     }
 
+    fn ask_for_a_key_frame(&self) {
+        let request = gst_video::UpstreamForceKeyUnitEvent::builder();
+        let pad = self.src.static_pad("video_0").expect("the picture");
+        let is_taken = pad.send_event(request.all_headers(true).build());
+        assert!(is_taken, "nobody took it");
+    }
+
     fn message(&self, kind: gst::MessageType) -> gst::Message {
         let limit = gst::ClockTime::try_from(PATIENCE).expect("a time");
         let bus = self.pipeline.bus().expect("a bus");
@@ -273,25 +280,43 @@ fn a_request_for_a_key_frame_reaches_the_sender() -> io::Result<()> {
     let player = Player::new(&server);
     player.play();
     player.next("video_0");
-    let asked = || {
-        server
-            .control("asked")
-            .ok()
-            .and_then(|n| n.parse::<u32>().ok())
-    };
-    let before = asked().expect("a number");
-    let request = gst_video::UpstreamForceKeyUnitEvent::builder()
-        .all_headers(true)
-        .build();
-    let pad = player.src.static_pad("video_0").expect("the picture");
-    assert!(pad.send_event(request), "nobody took it");
+    let before = asked(&server);
+    player.ask_for_a_key_frame();
     assert!(
-        poll_until(PATIENCE, || asked() > Some(before)),
+        poll_until(PATIENCE, || asked(&server) > before),
         "it did not arrive"
     );
     let key = std::iter::from_fn(|| Some(player.next("video_0"))).take(100);
     assert!(key.into_iter().any(|came| came.is_key), "no key frame came");
     Ok(())
+}
+
+/// Each as soon as the one before is there. Held back as they usually are, for a third of a second each, they would take 13 s.
+#[test]
+fn requests_for_key_frames_follow_each_other_without_a_wait() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    let began = Instant::now();
+    for count in 1..=40 {
+        let before = asked(&server);
+        player.ask_for_a_key_frame();
+        assert!(
+            poll_until(PATIENCE, || asked(&server) > before),
+            "number {count} did not arrive"
+        );
+    }
+    let took = began.elapsed();
+    println!("figure: 40 requests in {took:?}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
+    Ok(())
+}
+
+/// How many key frames.
+fn asked(server: &WhepServer) -> u32 {
+    let answer = server.control("asked").expect("an answer");
+    answer.parse().expect("a number")
 }
 
 #[test]

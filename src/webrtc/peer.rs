@@ -45,6 +45,8 @@ pub(super) struct Peer {
 
 /// So many packets in a row are the beginning of a stream.
 const IN_A_ROW: u32 = 3;
+/// In bits a second, what one camera sends: requests may then follow each other in some 30 ms.
+const BANDWIDTH: f64 = 2_000_000.0;
 /// More of them before the description are no session's.
 const MOST_EARLY: usize = 128;
 
@@ -75,6 +77,7 @@ impl Peer {
         peer.use_ice_servers(setup, ice);
         peer.use_addresses(&setup.own_addresses);
         peer.start_soon();
+        peer.ask_soon();
         peer.line.listen(&peer.webrtc);
         let added = peer.bin.add(&peer.webrtc);
         added.map_err(|error| error.to_string())?;
@@ -166,8 +169,7 @@ impl Peer {
         if let Some(nice) = nice.filter(|nice| nice.has_property("upnp")) {
             nice.set_property("upnp", false);
         }
-        let rtpbin = self.webrtc.downcast_ref::<gst::Bin>();
-        if let Some(rtpbin) = rtpbin.and_then(|webrtc| webrtc.by_name("rtpbin")) {
+        if let Some(rtpbin) = self.rtpbin() {
             rtpbin.connect("new-jitterbuffer", false, |values| {
                 let buffer = values.get(1)?.get::<gst::Element>().ok()?;
                 if buffer.has_property("faststart-min-packets") {
@@ -176,6 +178,25 @@ impl Peer {
                 None
             });
         }
+    }
+
+    /// After a request of ours, for a key frame or a lost packet, the next one waits until RTCP's share of the
+    /// bandwidth allows it (RFC 4585, section 3.5.2). GStreamer measures the bandwidth: of a still picture, or in
+    /// the first seconds, it is so little that the wait is 0.8 s, and a key frame that a loss makes necessary right
+    /// behind a cut comes so late that it is a stall.
+    fn ask_soon(&self) {
+        let Some(rtpbin) = self.rtpbin().and_downcast::<gst::Bin>() else {
+            return;
+        };
+        rtpbin.connect_element_added(|_, element| {
+            if element.factory().is_some_and(|f| f.name() == "rtpsession") {
+                element.set_property("bandwidth", BANDWIDTH);
+            }
+        });
+    }
+
+    fn rtpbin(&self) -> Option<gst::Element> {
+        self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")
     }
 
     /// libnice leaves loopback out unless it is told to use it, and then uses nothing else.
