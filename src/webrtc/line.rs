@@ -145,10 +145,7 @@ impl Line {
 
     /// webrtcbin does not pass on that a sender has ended; the rtpbin in it knows.
     fn listen_for_good_bye(&self, webrtc: &gst::Element) {
-        let rtpbin = webrtc
-            .downcast_ref::<gst::Bin>()
-            .and_then(|bin| bin.by_name("rtpbin"));
-        let Some(rtpbin) = rtpbin else { return };
+        let Some(rtpbin) = rtpbin(webrtc) else { return };
         let this = self.clone();
         rtpbin.connect("on-bye-ssrc", false, move |values| {
             let ssrc = values.get(2)?.get::<u32>().ok()?;
@@ -274,4 +271,10 @@ fn outcome(
         Some(error) => Err(quoted(error.message())),
         None => Ok(reply),
     }
+}
+
+/// What a `webrtcbin` sends and takes its streams with.
+pub(super) fn rtpbin(webrtc: &gst::Element) -> Option<gst::Bin> {
+    let inside = webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")?;
+    inside.downcast().ok()
 }

@@ -11,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCBundlePolicy, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 
-use super::line::{Line, repair};
+use super::line::{Line, repair, rtpbin};
 use super::pads::Kind;
 use super::signalling::{self, Candidate, Description, IceServer, News};
 use super::{CAT, WebRtcPlaySrc, media, turn};
@@ -169,7 +169,7 @@ impl Peer {
         if let Some(nice) = nice.filter(|nice| nice.has_property("upnp")) {
             nice.set_property("upnp", false);
         }
-        if let Some(rtpbin) = self.rtpbin() {
+        if let Some(rtpbin) = rtpbin(&self.webrtc) {
             rtpbin.connect("new-jitterbuffer", false, |values| {
                 let buffer = values.get(1)?.get::<gst::Element>().ok()?;
                 if buffer.has_property("faststart-min-packets") {
@@ -185,7 +185,7 @@ impl Peer {
     /// the first seconds, it is so little that the wait is 0.8 s, and a key frame that a loss makes necessary right
     /// behind a cut comes so late that it is a stall.
     fn ask_soon(&self) {
-        let Some(rtpbin) = self.rtpbin().and_downcast::<gst::Bin>() else {
+        let Some(rtpbin) = rtpbin(&self.webrtc) else {
             return;
         };
         rtpbin.connect_element_added(|_, element| {
@@ -193,10 +193,6 @@ impl Peer {
                 element.set_property("bandwidth", BANDWIDTH);
             }
         });
-    }
-
-    fn rtpbin(&self) -> Option<gst::Element> {
-        self.webrtc.downcast_ref::<gst::Bin>()?.by_name("rtpbin")
     }
 
     /// libnice leaves loopback out unless it is told to use it, and then uses nothing else.
