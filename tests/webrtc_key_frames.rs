@@ -34,8 +34,8 @@ fn a_standby_asks_in_time_and_the_cut_waits_for_no_key_frame() -> io::Result<()>
         .start();
     programme.until_all_show(Look::Primary);
     programme.until("the backup stands by", |record| record.told(1, "flowing"));
-    let asked = || backup.control("asked").ok().and_then(|n| n.parse().ok());
-    let before: u32 = asked().unwrap_or_default();
+    let asked = || backup.asked().ok();
+    let before = asked().unwrap_or_default();
     // Whoever waits so long without asking has three groups' worth of pictures to decode.
     let often = poll_until(PATIENCE, || asked() >= Some(before + 3));
     assert!(often, "nobody asks: {:?}", asked());

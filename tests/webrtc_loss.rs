@@ -46,7 +46,7 @@ fn no_picture_is_shown_broken_after_a_loss() -> io::Result<()> {
     assert!(came, "{sight:?}");
     assert!(sight.lost > 0, "nothing was lost: {sight:?}");
     assert_eq!(sight.broken, 0, "{sight:?}");
-    let asked: usize = server.control("asked")?.parse().expect("a number");
+    let asked = server.asked()?;
     assert!(asked >= 2 * LOSSES, "{asked} key frames were asked for");
     programme.check_switches(&[(-1, 0, "startup")]);
     programme.finish(&["audio_0", "video_0"]);

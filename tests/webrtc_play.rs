@@ -280,10 +280,10 @@ fn a_request_for_a_key_frame_reaches_the_sender() -> io::Result<()> {
     let player = Player::new(&server);
     player.play();
     player.next("video_0");
-    let before = asked(&server);
+    let before = server.asked()?;
     player.ask_for_a_key_frame();
     assert!(
-        poll_until(PATIENCE, || asked(&server) > before),
+        poll_until(PATIENCE, || server.asked().expect("a number") > before),
         "it did not arrive"
     );
     let key = std::iter::from_fn(|| Some(player.next("video_0"))).take(100);
@@ -300,10 +300,10 @@ fn requests_for_key_frames_follow_each_other_without_a_wait() -> io::Result<()> 
     player.next("video_0");
     let began = Instant::now();
     for count in 1..=40 {
-        let before = asked(&server);
+        let before = server.asked()?;
         player.ask_for_a_key_frame();
         assert!(
-            poll_until(PATIENCE, || asked(&server) > before),
+            poll_until(PATIENCE, || server.asked().expect("a number") > before),
             "number {count} did not arrive"
         );
     }
@@ -311,12 +311,6 @@ fn requests_for_key_frames_follow_each_other_without_a_wait() -> io::Result<()> 
     println!("figure: 40 requests in {took:?}");
     assert!(took < Duration::from_secs(6), "{took:?}");
     Ok(())
-}
-
-/// How many key frames.
-fn asked(server: &WhepServer) -> u32 {
-    let answer = server.control("asked").expect("an answer");
-    answer.parse().expect("a number")
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl WhepServer {
     pub(crate) fn sessions(&self) -> io::Result<usize> {
         self.control("count")?.parse().map_err(io::Error::other)
     }
+
+    /// How many key frames its players have asked for.
+    pub(crate) fn asked(&self) -> io::Result<usize> {
+        self.control("asked")?.parse().map_err(io::Error::other)
+    }
 }
 
 /// What a lab server answers to `GET /ctl/…`.
