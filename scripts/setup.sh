@@ -21,8 +21,9 @@ command -v npm >/dev/null || test_packages+=(nodejs npm)
 
 # A WebRTC stack that shares no code with GStreamer's, from PyPI: the WHEP server of the tests.
 python_packages=(aiortc==1.16.0 aiohttp==3.14.5)
-# A second one: a browser, led from a script; and Ant Media's SDK in it.
-npm_packages=(playwright-core@1.65.1 @antmedia/webrtc_adaptor@2.16.2)
+# A second one: a browser, led from a script; and Ant Media's SDK in it. Debian 12 has Node.js 18, and
+# this is the last playwright-core that runs on it.
+npm_packages=(playwright-core@1.61.1 @antmedia/webrtc_adaptor@2.16.2)
 
 main() {
     case $purpose in
@@ -138,7 +139,8 @@ install_npm_packages() {
     [[ $(cat "$folder/installed" 2>/dev/null) == "$wanted" ]] && return
     say "setup: installing into $folder to lead Chromium in a test: $wanted"
     mkdir -p "$folder"
-    npm install --silent --no-audit --no-fund --prefix "$folder" "${npm_packages[@]}"
+    # A Node.js that is too old for them is told here, not by a test that fails.
+    npm install --loglevel=error --engine-strict --no-audit --no-fund --prefix "$folder" "${npm_packages[@]}"
     printf '%s' "$wanted" >"$folder/installed"
 }
 
