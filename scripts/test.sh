@@ -12,5 +12,5 @@ else
     # Two at a time: the tests with real servers would measure one another.
     limit=()
     command -v timeout >/dev/null && limit=(timeout --foreground 30m)
-    RUST_TEST_THREADS=2 "${limit[@]}" cargo test
+    RUST_TEST_THREADS=2 "${limit[@]}" cargo test --no-fail-fast
 fi

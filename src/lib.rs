@@ -11,6 +11,8 @@
 //! * `clock` is the only one that asks what time it is.
 //! * `message` keeps alive what a message passes through.
 
+use std::sync::{Mutex, PoisonError};
+
 mod clock;
 mod failoversrc;
 mod lag;
@@ -25,7 +27,14 @@ mod webrtc;
 #[doc(hidden)]
 pub use webrtc::fuzzing;
 
+/// An application may register the plugin more than once, also in several threads. GStreamer would make
+/// new factories and drop the old ones, to which the classes of the elements still point.
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), gst::glib::BoolError> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if failoversrc::is_registered() {
+        return Ok(());
+    }
     switch::register(plugin)?;
     webrtc::register(plugin)?;
     failoversrc::register(plugin)

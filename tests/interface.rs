@@ -44,6 +44,15 @@ fn the_plugin_has_the_elements_that_are_written_down_and_no_other() {
 }
 
 #[test]
+fn an_application_may_register_the_plugin_again() {
+    start();
+    let factories = || ELEMENTS.map(|name| gst::ElementFactory::find(name).expect(name));
+    let before = factories();
+    gstfailover::plugin_register_static().expect("the plugin");
+    assert_eq!(factories(), before, "the classes point at what is gone");
+}
+
+#[test]
 fn a_difference_shows_what_went_and_what_came() {
     assert_eq!(
         difference("a\nb\nc\n", "a\nx\nc\nd\n"),

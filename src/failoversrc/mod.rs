@@ -155,11 +155,19 @@ pub enum Status {
     Down = 4,
 }
 
+const NAME: &str = "failoversrc";
+
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     gst::Element::register(
         Some(plugin),
-        "failoversrc",
+        NAME,
         gst::Rank::NONE,
         FailoverSrc::static_type(),
     )
+}
+
+/// A factory that a cached registry lists without having loaded the plugin has no type yet.
+pub(crate) fn is_registered() -> bool {
+    gst::ElementFactory::find(NAME)
+        .is_some_and(|factory| factory.element_type() == FailoverSrc::static_type())
 }
