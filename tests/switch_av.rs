@@ -3,9 +3,12 @@
 
 #[path = "support/stage/mod.rs"]
 mod stage;
+#[path = "support/witness.rs"]
+mod witness;
 
 use gst::prelude::*;
 use stage::{Feed, Frame, Frames, Output, Seen, Sent, Stage, aac, h264, ms, pcm, raw, switch};
+use witness::Log;
 
 /// The picture and the sound of one input.
 struct Pair {
@@ -130,6 +133,25 @@ fn when_only_the_sound_stalls_the_picture_leaves_with_it() {
         assert_eq!(scene.sounds().runs().len(), 2);
         scene.assert_programmes();
     }
+}
+
+#[test]
+fn the_log_says_which_stream_an_input_was_left_for() {
+    let log = Log::of_failover();
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
+    scene.stage.every(20, 1_000..2_000, |at| {
+        scene.primary.push_picture(at);
+        scene.backup.push(at);
+    });
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+    // The last of its buffers came at 980 ms.
+    let line = "input 0: flowing -> stalled (stall: stream 1 silent for 0:00:00.500000000)";
+    assert!(
+        log.lines().iter().any(|one| one == line),
+        "{:#?}",
+        log.lines()
+    );
 }
 
 #[test]

@@ -27,6 +27,7 @@ impl FailoverSrc {
                 old,
                 new,
                 cause,
+                ..
             } => {
                 let cause_name = cause.map_or("none", |cause| cause.as_str());
                 let mut structure = input_state(input, old, new, cause);

@@ -85,7 +85,7 @@ pub(super) struct Life {
     /// not count: an announced stream may begin late, or never.
     streams: BTreeMap<StreamId, Option<Beat>>,
     /// With no stream left that counts: the last one that did. Its silence goes on counting.
-    departed: Option<Beat>,
+    departed: Option<(StreamId, Beat)>,
     /// Stamps before this belong to an earlier attempt.
     floor: Moment,
     /// From when the startup timeout counts.
@@ -268,7 +268,7 @@ impl Life {
             return;
         };
         if self.counted().next().is_none() {
-            self.departed = Some(beat);
+            self.departed = Some((stream, beat));
         }
         self.judge(now);
     }
@@ -296,12 +296,8 @@ impl Life {
 
     /// Lets time pass: the only way to grow suspect, to stall, or to be given up at the start.
     pub(super) fn pass(&mut self, now: Moment, patience: &Patience) {
-        for beat in self
-            .streams
-            .values_mut()
-            .flatten()
-            .chain(&mut self.departed)
-        {
+        let departed = self.departed.iter_mut().map(|(_, beat)| beat);
+        for beat in self.streams.values_mut().flatten().chain(departed) {
             beat.pulse = beat.pulse.max(Pulse::of(beat.last, now, patience.timeout));
         }
         self.judge(now);
@@ -320,7 +316,7 @@ impl Life {
             return self.waiting_since.after(patience.startup_timeout);
         }
         self.counted()
-            .filter_map(|beat| match beat.pulse {
+            .filter_map(|(_, beat)| match beat.pulse {
                 Pulse::Fresh => beat.last.after(patience.timeout / 2),
                 Pulse::Quiet => beat.last.after(patience.timeout),
                 Pulse::Silent => None,
@@ -339,7 +335,7 @@ impl Life {
 
     /// Draws the conclusion from the pulses; `at` is when a new state began.
     fn judge(&mut self, at: Moment) {
-        let Some(worst) = self.counted().map(|beat| beat.pulse).max() else {
+        let Some(worst) = self.counted().map(|(_, beat)| beat.pulse).max() else {
             return;
         };
         let flowing_since = self.health.healthy_since();
@@ -347,7 +343,7 @@ impl Life {
             Pulse::Silent => {
                 if flowing_since.is_some() {
                     let cause = Cause::Stall;
-                    self.lose(cause, self.longest_silent());
+                    self.lose(cause, self.longest_silent().map(|(_, last)| last));
                     self.health = Health::Stalled { cause, since: at };
                 }
                 return;
@@ -384,17 +380,21 @@ impl Life {
     }
 
     /// The streams whose silence counts.
-    fn counted(&self) -> impl Iterator<Item = &Beat> {
-        self.streams.values().flatten().chain(&self.departed)
+    fn counted(&self) -> impl Iterator<Item = (StreamId, &Beat)> {
+        let streams = self.streams.iter();
+        let present = streams.filter_map(|(stream, beat)| Some((*stream, beat.as_ref()?)));
+        let departed = self.departed.iter().map(|(stream, beat)| (*stream, beat));
+        present.chain(departed)
     }
 
     fn newest(&self) -> Option<Moment> {
-        self.counted().map(|beat| beat.last).max()
+        self.counted().map(|(_, beat)| beat.last).max()
     }
 
-    /// The newest buffer of the stream that has been silent the longest.
-    fn longest_silent(&self) -> Option<Moment> {
-        self.counted().map(|beat| beat.last).min()
+    /// The stream that has been silent the longest, and its newest buffer.
+    pub(super) fn longest_silent(&self) -> Option<(StreamId, Moment)> {
+        let streams = self.counted().map(|(stream, beat)| (stream, beat.last));
+        streams.min_by_key(|(_, last)| *last)
     }
 }
 

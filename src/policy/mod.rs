@@ -329,6 +329,12 @@ impl Policy {
         self.input(input).map(Input::health)
     }
 
+    /// Of an input that brings too little: the stream that has been silent the longest, and its last
+    /// buffer. `None` while nothing has come.
+    pub fn longest_silent(&self, input: InputId) -> Option<(StreamId, Moment)> {
+        self.input(input).and_then(Input::longest_silent)
+    }
+
     /// Whether this is an outage: between [`Action::EverythingDown`] and [`Action::SomethingUp`].
     pub fn is_down(&self) -> bool {
         self.selector.is_down()

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::health::{Health, HealthKind, Life, Loss, Patience};
 use super::moment::{Moment, Span};
-use super::{Action, Config, InputId, Observation, Occasion, Standby};
+use super::{Action, Config, InputId, Observation, Occasion, Standby, StreamId};
 
 /// An input: its place in the order, its life, its record.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ impl Input {
 
     pub(super) fn loss(&self) -> Option<Loss> {
         self.life.loss()
+    }
+
+    pub(super) fn longest_silent(&self) -> Option<(StreamId, Moment)> {
+        self.life.longest_silent()
     }
 
     /// Nobody waits for it any more.

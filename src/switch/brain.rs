@@ -8,7 +8,7 @@ use super::pad::FailoverSwitchPad;
 use super::report::{self, Report, number};
 use super::standby::Coding;
 use super::state::{Pending, Sink, State};
-use super::{CAT, SwitchEvent};
+use super::{CAT, Silence, SwitchEvent};
 use crate::policy::{
     Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, StreamId,
 };
@@ -99,12 +99,14 @@ impl FailoverSwitch {
                 old,
                 new,
                 cause,
+                silence,
             } => {
                 let cause_name = cause.map_or("none", |cause| cause.as_str());
+                let evidence = silence.map_or_else(String::new, |silence| silence.to_string());
                 gst::info!(
                     CAT,
                     imp = self,
-                    "input {}: {} -> {} ({cause_name})",
+                    "input {}: {} -> {} ({cause_name}{evidence})",
                     input.0,
                     old.as_str(),
                     new.as_str()
@@ -235,7 +237,11 @@ impl State {
                 old,
                 new,
                 cause,
-            } => self.health_changed(input, old, new, cause, outbox),
+            } => {
+                let stalled = cause == Some(Cause::Stall);
+                let silence = stalled.then(|| self.silence_of(input, now)).flatten();
+                self.health_changed(input, [old, new], cause, silence, outbox);
+            }
             Action::EverythingDown => outbox.events.push(SwitchEvent::EverythingDown),
             Action::SomethingUp => outbox.events.push(SwitchEvent::SomethingUp),
             Action::Start { input } => outbox.events.push(SwitchEvent::Start(input)),
@@ -246,9 +252,9 @@ impl State {
     fn health_changed(
         &mut self,
         input: InputId,
-        old: HealthKind,
-        new: HealthKind,
+        [old, new]: [HealthKind; 2],
         cause: Option<Cause>,
+        silence: Option<Silence>,
         outbox: &mut Outbox,
     ) {
         if let Some(streams) = self.inputs.get_mut(&input) {
@@ -275,8 +281,15 @@ impl State {
                 old,
                 new,
                 cause,
+                silence,
             });
         }
+    }
+
+    fn silence_of(&self, input: InputId, now: Moment) -> Option<Silence> {
+        let (stream, last) = self.policy.longest_silent(input)?;
+        let lasts = now - last;
+        Some(Silence { stream, lasts })
     }
 
     /// The input on air may be dying: what could take over should have a fresh key frame by then.

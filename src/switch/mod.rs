@@ -73,7 +73,7 @@ mod state;
 pub mod timeline;
 mod withheld;
 
-use crate::policy::{Cause, HealthKind, InputId, StreamId};
+use crate::policy::{Cause, HealthKind, InputId, Span, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -154,6 +154,7 @@ pub(crate) enum SwitchEvent {
         old: HealthKind,
         new: HealthKind,
         cause: Option<Cause>,
+        silence: Option<Silence>,
     },
     EverythingDown,
     SomethingUp,
@@ -163,6 +164,13 @@ pub(crate) enum SwitchEvent {
     Stop(InputId),
     /// Downstream wants no more of this stream.
     Ended(StreamId),
+}
+
+/// Which stream an input was given up for, and how long it has been silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence {
+    pub(crate) stream: StreamId,
+    pub(crate) lasts: Span,
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a switch was and what it cost, and how things stand: the structures that the application gets.
 
+use super::Silence;
 use super::state::State;
 use crate::clock::clock_time;
 use crate::policy::{Cause, HealthKind, InputId, Moment, Span};
 use gst::prelude::*;
+use std::fmt;
 
 /// One switch from one input to another.
 #[derive(Clone, Debug)]
@@ -59,6 +61,14 @@ pub(crate) fn input_state(
         .field("new", new.as_str())
         .field("cause", cause.map_or("none", |cause| cause.as_str()))
         .build()
+}
+
+/// As a part of a line of the log.
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lasts = clock_time(self.lasts);
+        write!(f, ": stream {} silent for {lasts}", self.stream.0)
+    }
 }
 
 pub(crate) fn number(input: InputId) -> i32 {

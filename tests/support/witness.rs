@@ -17,7 +17,7 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn of_failover() -> Self {
-        crate::programme::init();
+        gst::init().expect("GStreamer");
         gst::log::set_active(true);
         gst::log::set_threshold_from_string("failover*:5", false);
         let lines = Arc::new(Mutex::new(vec![]));

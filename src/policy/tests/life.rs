@@ -130,6 +130,7 @@ fn one_silent_stream_stalls_the_whole_input() {
         [(1290, Some(PRIMARY), BACKUP, Cause::Stall)]
     );
     assert_eq!(stage.kind(PRIMARY), HealthKind::Stalled);
+    assert_eq!(stage.longest_silent(PRIMARY), Some(1));
     stage.remove_stream(PRIMARY, 1);
     assert_eq!(stage.kind(PRIMARY), HealthKind::Flowing);
 }
@@ -150,6 +151,7 @@ fn an_input_whose_last_stream_was_removed_stalls_after_the_timeout() {
     let mut stage = Stage::on_air(fast(), 2);
     stage.remove_stream(PRIMARY, 0);
     assert_eq!(stage.kind(PRIMARY), HealthKind::Flowing);
+    assert_eq!(stage.longest_silent(PRIMARY), Some(0));
     stage.play(&[BACKUP], 2000);
     assert_eq!(
         stage.switches(),

@@ -150,6 +150,11 @@ impl Stage {
         ms(self.millis - 10)
     }
 
+    pub(super) fn longest_silent(&self, input: u32) -> Option<u32> {
+        let silent = self.policy.longest_silent(InputId(input));
+        silent.map(|(stream, _)| stream.0)
+    }
+
     pub(super) fn kind(&self, input: u32) -> HealthKind {
         self.policy.health(InputId(input)).unwrap().kind()
     }
