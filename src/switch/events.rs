@@ -2,14 +2,12 @@
 //! Events and queries of `failoverswitch`: what comes from an input goes out only while it is on air,
 //! what comes from downstream goes to the input on air only.
 
-use super::brain::Outbox;
 use super::imp::FailoverSwitch;
-use super::outlet::Item;
-use super::pad::{FailoverSwitchPad, Lane, Place};
+use super::pad::{FailoverSwitchPad, Place};
 use super::sound::Samples;
 use super::standby::Coding;
 use super::state::Upstream;
-use crate::policy::{Cause, InputId, Observation, StreamId};
+use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::MutexGuard;
@@ -210,85 +208,6 @@ impl FailoverSwitch {
         !sends() || self.emit(place, event)
     }
 
-    /// The end of one stream, and of the input when it was the last. It ends the programme only when
-    /// there is no input left that could go on.
-    fn end_of_stream(&self, pad: &FailoverSwitchPad, place: &Place) -> bool {
-        let (input, stream) = (place.input, place.stream);
-        self.lag(place, gst::ClockTime::ZERO);
-        let settings = self.settings();
-        // Without automatic switching nobody would take over.
-        let last_word = settings.stop_on_eos || !settings.auto_switch;
-        let mut outbox = Outbox::default();
-        let over = {
-            let mut state = self.state();
-            let now = self.time.now();
-            if let Some(sink) = state.sink_mut(input, stream) {
-                sink.eos = true;
-            }
-            let ended = state.inputs.get(&input).is_some_and(|i| i.is_eos());
-            let on_air = state.is_on_air(input);
-            let observation = if ended {
-                Observation::Failed {
-                    input,
-                    cause: Cause::Eos,
-                }
-            } else {
-                Observation::StreamRemoved { input, stream }
-            };
-            state.consult(now, &mut outbox, |policy| policy.observe(now, observation));
-            let nobody_left = state
-                .inputs
-                .values()
-                .all(|i| i.is_eos() || i.sinks.values().all(|sink| !sink.is_fed()));
-            ended && !self.is_owned() && (nobody_left || last_word && on_air)
-        };
-        gst::info!(super::CAT, obj = pad, "end of stream");
-        self.say(outbox);
-        if over {
-            self.send_eos();
-        }
-        true
-    }
-
-    /// Ends the programme.
-    fn send_eos(&self) {
-        for (pad, lane) in self.end_outputs() {
-            send_eos_by(&pad, &lane);
-        }
-    }
-
-    /// Ends the programme behind the pushes that are under way, and waits for none of them: downstream
-    /// may hold one until it is told something by the caller.
-    pub(crate) fn send_eos_behind(&self) {
-        for (pad, lane) in self.end_outputs() {
-            let thread = std::thread::Builder::new().name(format!("{}:eos", pad.name()));
-            if let Err(error) = thread.spawn(move || send_eos_by(&pad, &lane)) {
-                gst::error!(
-                    super::CAT,
-                    imp = self,
-                    "no thread to end the programme: {error}"
-                );
-            }
-        }
-    }
-
-    /// Marks all outputs as ended. Those whose own thread does not see to it have to be told.
-    fn end_outputs(&self) -> Vec<(gst::Pad, Lane)> {
-        let mut state = self.state();
-        let unsent = state.outputs.values_mut().filter(|output| !output.eos);
-        unsent
-            .filter_map(|output| {
-                output.eos = true;
-                let Some(held) = &mut output.held else {
-                    return Some((output.pad.clone(), output.lane.clone()));
-                };
-                held.push_between(Item::Event(gst::event::Eos::new()));
-                output.outlet.look();
-                None
-            })
-            .collect()
-    }
-
     pub(super) fn src_event(&self, stream: StreamId, event: gst::Event) -> bool {
         if event.type_() == gst::EventType::Latency {
             let pads = self.sinks_of(None, stream);
@@ -426,11 +345,6 @@ impl FailoverSwitch {
             .map(|sink| sink.pad.clone())
             .collect()
     }
-}
-
-fn send_eos_by(pad: &gst::Pad, lane: &Lane) {
-    let _lane = lane.enter();
-    pad.push_event(gst::event::Eos::new());
 }
 
 /// How the buffers of such caps depend on each other.

@@ -5,64 +5,17 @@ use super::CAT;
 use super::SwitchBack;
 use super::brain::Listener;
 use super::pad::FailoverSwitchPad;
+use super::settings::{DEFAULT_RECOVERY, DEFAULT_TIMEOUT, Settings};
 use super::standby::Bounds;
 use super::state::State;
 use crate::clock::{Alarm, RunningTime};
 use crate::message::hold_parents;
-use crate::policy::{Config, InputId, Observation, Span, StreamId};
+use crate::policy::{InputId, Observation, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-
-const DEFAULT_TIMEOUT: u64 = 1_000_000_000;
-const DEFAULT_RECOVERY: u64 = 5_000_000_000;
-/// As the recovery time, but the most that relapses make of it.
-const RECOVERY_MAX: Span = Span::from_secs(300);
-
-#[derive(Clone, Debug)]
-pub(crate) struct Settings {
-    pub(crate) timeout: u64,
-    pub(crate) startup_timeout: u64,
-    pub(crate) recovery_time: u64,
-    pub(crate) switch_back: SwitchBack,
-    pub(crate) auto_switch: bool,
-    pub(crate) immediate_fallback: bool,
-    pub(crate) stop_on_eos: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            timeout: DEFAULT_TIMEOUT,
-            startup_timeout: u64::MAX,
-            recovery_time: DEFAULT_RECOVERY,
-            switch_back: SwitchBack::default(),
-            auto_switch: true,
-            immediate_fallback: false,
-            stop_on_eos: false,
-        }
-    }
-}
-
-impl Settings {
-    fn config(&self) -> Config {
-        let startup = match self.startup_timeout {
-            u64::MAX => self.timeout,
-            own => own,
-        };
-        Config {
-            timeout: Span::from_nanos(self.timeout),
-            startup_timeout: Span::from_nanos(startup),
-            recovery_time: Span::from_nanos(self.recovery_time),
-            recovery_max: RECOVERY_MAX,
-            switch_back: self.switch_back.into(),
-            immediate: self.immediate_fallback,
-            automatic: self.auto_switch,
-        }
-    }
-}
 
 #[derive(glib::Properties)]
 #[properties(wrapper_type = super::FailoverSwitch)]
