@@ -20,9 +20,9 @@ use self::message::{LONGEST_SENT, LONGEST_TAKEN, Message, Note};
 use super::sdp::Outline;
 use super::signalling::{
     Ask, Candidate, Cause, Description, Failure, Kind, News, Opening, PeerTrouble, Protocol, Retry,
-    Trouble, is_secret, quoted,
+    Trouble, quoted,
 };
-use super::target::Target;
+use super::target::{self, Target};
 
 const OPENING: Duration = Duration::from_secs(10);
 /// The server pings nobody; this is what its own player does.
@@ -43,6 +43,8 @@ const MOST_CANDIDATES: usize = 64;
 
 pub(crate) struct Ams {
     address: Address,
+    /// What no message may show.
+    secrets: Vec<String>,
     headers: Vec<(String, String)>,
     phase: Phase,
     socket: Option<Socket>,
@@ -99,6 +101,7 @@ impl Ams {
             address.token.clone_from(token);
         }
         Ok(Self {
+            secrets: address.secrets(),
             address,
             headers: target.headers.clone(),
             phase: Phase::Opening,
@@ -310,34 +313,17 @@ impl Ams {
             // What a lost socket means is decided by the media.
             Phase::Playing | Phase::Over => vec![],
             _ if was_open => {
-                let text = format!("the server closed the socket{}", why(trouble));
+                let text = format!("the server closed the socket{}", errors::why(trouble));
                 self.fail(Cause::Closed, &text, Retry::Soon)
             }
             _ => {
                 let failure = match status {
-                    Some(status) => self.refused(status),
+                    Some(status) => errors::refused(status, &self.address.shown),
                     None => trouble.failure(&self.address.shown),
                 };
                 self.end(failure)
             }
         }
-    }
-
-    /// The server is there and opens no WebSocket.
-    fn refused(&self, status: u16) -> Failure {
-        let whom = &self.address.shown;
-        let later = Retry::Later(Duration::from_secs(10));
-        let (cause, retry, text) = match status {
-            401 | 403 => (Cause::Unauthorized, Retry::Never, "access is denied"),
-            404 => (Cause::NotFound, later, "there is no such application"),
-            429 | 503 => (Cause::Busy, later, "the server is busy or still starting"),
-            _ => (
-                Cause::BadAnswer,
-                Retry::Soon,
-                "this is no Ant Media server's socket",
-            ),
-        };
-        Failure::new(cause, format!("{whom}: {text} (HTTP {status})"), retry)
     }
 
     fn wake(&mut self, now: Duration) -> Vec<Ask> {
@@ -411,11 +397,7 @@ impl Ams {
 
     /// A server may repeat what it was told.
     fn hide(&self, text: &str) -> String {
-        let secrets = [&self.address.token, &self.address.code];
-        let secrets = secrets.into_iter().filter(|secret| is_secret(secret));
-        secrets.fold(text.to_owned(), |text, secret| {
-            text.replace(secret.as_str(), "***")
-        })
+        target::hide(text, &self.secrets)
     }
 
     fn end(&mut self, mut failure: Failure) -> Vec<Ask> {
@@ -478,17 +460,6 @@ impl Protocol for Ams {
             .filter(|_| self.phase != Phase::Playing)
             .map(|socket| socket.heard + SILENCE);
         [phase, ping, silence].into_iter().flatten().min()
-    }
-}
-
-fn why(trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Unreachable(text) | Trouble::Tls(text) | Trouble::Garbage(text)
-            if !text.is_empty() =>
-        {
-            format!(": {}", quoted(text))
-        }
-        _ => String::new(),
     }
 }
 

@@ -107,9 +107,17 @@ impl Whep {
         })
     }
 
-    fn request_id(&mut self) -> RequestId {
+    /// The next request, with the user's headers and no body yet.
+    fn request(&mut self, method: Method, to: &SessionUrl, limit: Duration) -> Request {
         self.requests = self.requests.saturating_add(1);
-        RequestId(self.requests)
+        Request {
+            id: RequestId(self.requests),
+            method,
+            url: to.url.to_string(),
+            headers: self.server.headers_for(to),
+            body: String::new(),
+            limit,
+        }
     }
 
     /// The offer goes to the endpoint; the answer to a counter-offer goes to the session.
@@ -120,18 +128,21 @@ impl Whep {
         let complete = self.local.complete;
         let body = sdp::with_candidates(&local.sdp, &self.local.candidates, complete);
         let is_answer = local.kind == Kind::Answer;
-        let id = self.request_id();
         self.trickle.sent = self.local.candidates.len();
         self.trickle.told_end = complete;
-        self.phase = Phase::Asking { request: id };
         let (method, to) = match (&self.session, is_answer) {
             (Some(session), true) => (Method::Patch, session.clone()),
             _ => (Method::Post, self.server.endpoint()),
         };
-        let mut headers = self.server.headers_for(&to);
+        let mut request = self.request(method, &to, EXCHANGE);
+        request.body = body;
+        let headers = &mut request.headers;
         headers.push(header("content-type", "application/sdp"));
         headers.push(header("accept", "application/sdp"));
-        vec![request(id, method, &to, headers, body, EXCHANGE)]
+        self.phase = Phase::Asking {
+            request: request.id,
+        };
+        vec![Ask::Http(request)]
     }
 
     fn response(&mut self, id: RequestId, response: &Response, now: Duration) -> Vec<Ask> {
@@ -252,14 +263,22 @@ impl Whep {
         let (to, complete) = (session.clone(), self.local.complete);
         let further = self.local.candidates.get(self.trickle.sent..);
         let body = sdp::fragment(&local.sdp, further.unwrap_or_default(), complete);
-        let id = self.request_id();
-        self.trickle.pending = Some(id);
+        let mut request = self.request(Method::Patch, &to, EXCHANGE);
+        self.trickle.pending = Some(request.id);
         self.trickle.sent = self.local.candidates.len();
         self.trickle.told_end = complete;
-        let mut headers = self.server.headers_for(&to);
+        request.body = body;
+        let headers = &mut request.headers;
         headers.push(header("content-type", "application/trickle-ice-sdpfrag"));
         headers.extend(to.etag.iter().map(|etag| header("if-match", etag)));
-        vec![request(id, Method::Patch, &to, headers, body, EXCHANGE)]
+        vec![Ask::Http(request)]
+    }
+
+    fn later_candidates(&mut self) -> Vec<Ask> {
+        match self.phase {
+            Phase::Playing { .. } => self.send_candidates(),
+            _ => Vec::new(),
+        }
     }
 
     /// No path: once more with the server's ICE servers, if it named any.
@@ -268,7 +287,7 @@ impl Whep {
             return self.fail(Failure::soon(Cause::NoConnection, text));
         }
         let servers = std::mem::take(&mut self.servers);
-        let mut asks: Vec<Ask> = self.good_bye().into_iter().map(|(_, ask)| ask).collect();
+        let mut asks: Vec<Ask> = self.good_bye().map(Ask::Http).into_iter().collect();
         asks.push(Ask::IceServers(servers));
         self.second = true;
         asks.extend(self.begin_anew(Ask::CreateOffer));
@@ -285,34 +304,29 @@ impl Whep {
 
     fn fail(&mut self, mut failure: Failure) -> Vec<Ask> {
         failure.text = self.server.hide(&failure.text);
-        let mut asks: Vec<Ask> = self.good_bye().into_iter().map(|(_, ask)| ask).collect();
-        self.phase = Phase::Over;
-        asks.push(Ask::Fail(failure));
-        asks
+        self.end(Ask::Fail(failure))
     }
 
     fn finish(&mut self, text: &str) -> Vec<Ask> {
-        let mut asks: Vec<Ask> = self.good_bye().into_iter().map(|(_, ask)| ask).collect();
+        self.end(Ask::Finish(text.to_owned()))
+    }
+
+    fn end(&mut self, with: Ask) -> Vec<Ask> {
+        let good_bye = self.good_bye().map(Ask::Http);
         self.phase = Phase::Over;
-        asks.push(Ask::Finish(text.to_owned()));
-        asks
+        good_bye.into_iter().chain([with]).collect()
     }
 
     /// The end of the session at the server, if there is one.
-    fn good_bye(&mut self) -> Option<(RequestId, Ask)> {
+    fn good_bye(&mut self) -> Option<Request> {
         let session = self.session.take()?;
-        let id = self.request_id();
-        let headers = self.server.headers_for(&session);
-        let body = String::new();
-        let ask = request(id, Method::Delete, &session, headers, body, PARTING);
-        Some((id, ask))
+        Some(self.request(Method::Delete, &session, PARTING))
     }
 
     fn leave(&mut self, now: Duration) -> Vec<Ask> {
         let until = now + PARTING;
-        if let Some((request, ask)) = self.good_bye() {
-            self.phase = Phase::Leaving { request, until };
-            return vec![ask];
+        if let Some(good_bye) = self.good_bye() {
+            return self.wait_for(good_bye, until);
         }
         match self.phase {
             // The answer will say what there is to end.
@@ -330,13 +344,17 @@ impl Whep {
             self.session = self.server.session(response.header("location"));
         }
         match self.good_bye() {
-            Some((request, ask)) => {
-                let until = now + PARTING;
-                self.phase = Phase::Leaving { request, until };
-                vec![ask]
-            }
+            Some(good_bye) => self.wait_for(good_bye, now + PARTING),
             None => self.bye(),
         }
+    }
+
+    fn wait_for(&mut self, good_bye: Request, until: Duration) -> Vec<Ask> {
+        self.phase = Phase::Leaving {
+            request: good_bye.id,
+            until,
+        };
+        vec![Ask::Http(good_bye)]
     }
 
     fn bye(&mut self) -> Vec<Ask> {
@@ -428,33 +446,6 @@ impl Protocol for Whep {
     }
 }
 
-impl Whep {
-    fn later_candidates(&mut self) -> Vec<Ask> {
-        match self.phase {
-            Phase::Playing { .. } => self.send_candidates(),
-            _ => Vec::new(),
-        }
-    }
-}
-
 fn header(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
-}
-
-fn request(
-    id: RequestId,
-    method: Method,
-    to: &SessionUrl,
-    headers: Vec<(String, String)>,
-    body: String,
-    limit: Duration,
-) -> Ask {
-    Ask::Http(Request {
-        id,
-        method,
-        url: to.url.to_string(),
-        headers,
-        body,
-        limit,
-    })
 }

@@ -5,6 +5,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
+use crate::webrtc::signalling::is_secret;
+
 /// Where Ant Media listens without being told otherwise.
 const PORT: u16 = 5080;
 const SECURE_PORT: u16 = 5443;
@@ -66,6 +68,14 @@ impl Address {
         };
         address.take_query(url.query().unwrap_or_default())?;
         Ok(address)
+    }
+
+    /// What no message may show. The longest first, for one may be in another.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let mut secrets = vec![self.token.clone(), self.code.clone()];
+        secrets.retain(|secret| is_secret(secret));
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets
     }
 
     fn take_query(&mut self, query: &str) -> Result<(), String> {

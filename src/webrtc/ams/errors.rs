@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::webrtc::signalling::{Cause, Failure, Retry, quoted};
+use crate::webrtc::signalling::{Cause, Failure, Retry, Trouble, quoted};
 
 /// What is to be done about an error.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,4 +89,31 @@ pub(super) fn remedy(
         }
     };
     Remedy::Fail(Failure::new(cause, format!("{whom}: {text}"), retry))
+}
+
+/// The server is there and opens no WebSocket.
+pub(super) fn refused(status: u16, whom: &str) -> Failure {
+    let (cause, retry, text) = match status {
+        401 | 403 => (Cause::Unauthorized, Retry::Never, "access is denied"),
+        404 => (Cause::NotFound, BUSY, "there is no such application"),
+        429 | 503 => (Cause::Busy, BUSY, "the server is busy or still starting"),
+        _ => (
+            Cause::BadAnswer,
+            Retry::Soon,
+            "this is no Ant Media server's socket",
+        ),
+    };
+    Failure::new(cause, format!("{whom}: {text} (HTTP {status})"), retry)
+}
+
+/// What the connection knows of its end.
+pub(super) fn why(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Unreachable(text) | Trouble::Tls(text) | Trouble::Garbage(text)
+            if !text.is_empty() =>
+        {
+            format!(": {}", quoted(text))
+        }
+        _ => String::new(),
+    }
 }
