@@ -78,11 +78,12 @@ impl RunningTime {
 
     pub(crate) fn stop(&self) {
         let now = self.now();
+        // First where it stands: whoever asks meanwhile gets no older time.
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = now;
         self.running
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// Running time starts again at zero.

@@ -5,7 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Stage, bounded, raw};
+use stage::{Feed, Frame, Frames, Stage, bounded, ms, raw};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
@@ -143,4 +143,41 @@ fn everything_may_be_asked_while_a_frame_is_on_its_way() {
         assert_eq!(asked.load(SeqCst), stage.sent().len());
         assert_eq!(stage.switches().len(), 1);
     });
+}
+
+#[test]
+fn it_is_not_asked_to_seek() {
+    let (stage, primary, backup) = pair(&[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    let mut query = gst::query::Seeking::new(gst::Format::Time);
+    assert!(stage.out.pad.peer_query(&mut query), "it is answered");
+    assert!(!query.result().0, "it cannot seek");
+    let begin = gst::SeekType::Set;
+    let nowhere = gst::ClockTime::NONE;
+    let flags = gst::SeekFlags::FLUSH;
+    let seek = gst::event::Seek::new(1.0, flags, begin, ms(0), gst::SeekType::None, nowhere);
+    assert!(!stage.out.ask(seek), "it is refused");
+    for feed in [primary, backup] {
+        assert_eq!(feed.asked(gst::EventType::Seek).len(), 0);
+    }
+}
+
+#[test]
+fn an_input_that_was_sought_plays_on_where_the_output_stands() {
+    let (stage, primary, _backup) = pair(&[]);
+    stage.every(20, 0..4_000, |at| primary.push(Frame::at(at)));
+    primary.pad.push_event(gst::event::FlushStart::new());
+    primary.pad.push_event(gst::event::FlushStop::new(true));
+    primary.segment();
+    let stop = &stage.out.events(gst::EventType::FlushStop)[0];
+    let gst::EventView::FlushStop(stop) = stop.view() else {
+        unreachable!("that was asked for")
+    };
+    assert!(!stop.resets_time(), "the output's time goes on");
+    stage.every(20, 4_000..6_000, |at| primary.push(Frame::at(at - 4_000)));
+    let sent = stage.sent();
+    assert_eq!((sent.len(), sent.longest_step()), (300, 20));
 }

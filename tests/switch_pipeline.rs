@@ -356,3 +356,44 @@ fn active_pad(switch: &gst::Element) -> String {
     let pad: Option<gst::Pad> = switch.property("active-pad");
     pad.map_or_else(String::new, |pad| pad.name().to_string())
 }
+
+/// Runs a pipeline to its end.
+fn plays_to_its_end(line: &str) {
+    init();
+    let line = line.to_owned();
+    bounded(move || {
+        let pipeline = gst::parse::launch(&line).expect("a pipeline");
+        pipeline.set_state(gst::State::Playing).expect("PLAYING");
+        let bus = pipeline.bus().expect("a bus");
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let end = bus.timed_pop_filtered(gst::ClockTime::NONE, &ends);
+        let end = end.expect("an end");
+        assert_eq!(end.type_(), gst::MessageType::Eos, "{line}: {end:?}");
+        pipeline.set_state(gst::State::Null).expect("NULL");
+    });
+}
+
+#[test]
+fn what_is_not_live_and_begins_late_gives_a_sink_its_first_buffer() {
+    plays_to_its_end(
+        "videotestsrc num-buffers=30 timestamp-offset=40000000 ! failoverswitch ! fakesink sync=true",
+    );
+}
+
+#[test]
+fn what_is_not_live_begins_with_latency_too() {
+    plays_to_its_end(
+        "videotestsrc num-buffers=30 ! x264enc tune=zerolatency ! failoverswitch latency=1000000000 \
+         ! h264parse ! matroskamux ! fakesink",
+    );
+}
+
+#[test]
+fn a_muxer_does_not_wait_for_a_stream_that_has_ended() {
+    plays_to_its_end(
+        "failoverswitch name=s matroskamux name=m ! fakesink \
+         videotestsrc num-buffers=60 ! x264enc tune=zerolatency ! s.sink_0 \
+         audiotestsrc num-buffers=20 ! avenc_aac ! aacparse ! s.sink_0_1 \
+         s.src ! queue ! m. s.src_1 ! queue ! m.",
+    );
+}

@@ -120,6 +120,7 @@ impl FailoverSwitch {
             SwitchEvent::Start(_)
             | SwitchEvent::Stop(_)
             | SwitchEvent::Ended(_)
+            | SwitchEvent::StreamEnded { .. }
             | SwitchEvent::Switched(_) => (),
         }
         self.listen(event);
@@ -212,11 +213,13 @@ impl State {
                 }
                 let gate = self.gate_of(to);
                 outbox.ask_key_frame(gate.and_then(|stream| self.sink(to, stream)));
+                let left = self.pending.take().is_some_and(|pending| pending.left);
                 self.pending = Some(Pending {
                     to,
                     cause,
                     detection,
                     since: now,
+                    left,
                     gate: None,
                     ready_since: None,
                     missed: 0,
@@ -343,6 +346,12 @@ impl FailoverSwitch {
             let ended = streams.sinks.iter().filter(|(_, sink)| sink.eos);
             let ended = ended.map(|(stream, _)| *stream).collect();
             streams.restart();
+            if state.is_on_air(input) {
+                state.forget_withheld(None);
+                if let Some(pending) = &mut state.pending {
+                    pending.left = true;
+                }
+            }
             ended
         };
         self.consult(|policy, now| {
@@ -382,6 +391,7 @@ impl FailoverSwitch {
             }
             for output in state.outputs.values_mut() {
                 output.discont = true;
+                output.withheld.clear();
             }
         }
     }

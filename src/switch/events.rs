@@ -90,7 +90,10 @@ impl FailoverSwitch {
                 output.eos = false;
             }
         }
-        !sends || place.output.push_event(event)
+        // Our own time goes on whatever the input's does: downstream's must not begin again.
+        let seqnum = event.seqnum();
+        let flush_stop = || gst::event::FlushStop::builder(false).seqnum(seqnum).build();
+        !sends || place.output.push_event(flush_stop())
     }
 
     fn stream_start(&self, place: &Place) -> bool {
@@ -111,7 +114,11 @@ impl FailoverSwitch {
             sink.begun = false;
             sink.open = false;
             sink.standby.clear();
-            std::mem::take(&mut sink.eos)
+            let was_eos = std::mem::take(&mut sink.eos);
+            if on_air {
+                state.forget_withheld(Some(place.stream));
+            }
+            was_eos
         };
         if was_eos {
             let (input, stream) = (place.input, place.stream);
@@ -127,7 +134,7 @@ impl FailoverSwitch {
         let _lane = self.lane_of(pad, place);
         let send = {
             let mut state = self.state();
-            let on_air = state.is_on_air(place.input);
+            let on_air = state.is_sent(place.input);
             if let Some(sink) = state.sink_mut(place.input, place.stream) {
                 let coding = coding_of(caps);
                 if coding != sink.coding {
@@ -196,7 +203,7 @@ impl FailoverSwitch {
                 .outputs
                 .get(&place.stream)
                 .is_some_and(|output| output.started);
-            begun && state.is_on_air(place.input)
+            begun && state.is_sent(place.input)
         };
         if !sends() {
             return true;
@@ -209,6 +216,11 @@ impl FailoverSwitch {
     }
 
     pub(super) fn src_event(&self, stream: StreamId, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Seek {
+            // Several inputs have no position in common to go to.
+            gst::debug!(super::CAT, imp = self, "a seek is refused");
+            return false;
+        }
         if event.type_() == gst::EventType::Latency {
             let pads = self.sinks_of(None, stream);
             // Every input has to know, whatever another one answers.
@@ -266,6 +278,12 @@ impl FailoverSwitch {
             }
             gst::QueryViewMut::Caps(caps) => {
                 caps.set_result(&self.possible_caps(stream, caps.filter()));
+                true
+            }
+            gst::QueryViewMut::Seeking(seeking) => {
+                let format = seeking.format();
+                let nowhere = gst::GenericFormattedValue::none_for_format(format);
+                seeking.set(false, nowhere, nowhere);
                 true
             }
             _ => {

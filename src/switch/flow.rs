@@ -100,22 +100,26 @@ impl FailoverSwitch {
             }
         }
         pushes.step();
-        self.answer(place, flow)
+        self.answer(pad, place, flow)
     }
 
     fn held(&self, pad: &FailoverSwitchPad, place: &Place, full: bool, flow: Flow) -> Flow {
         if !full {
-            return self.answer(place, flow);
+            return self.answer(pad, place, flow);
         }
         let pushes = &pad.imp().pushes;
         pushes.step();
         let flow = self.wait_for_room(pad, place);
         pushes.step();
-        self.answer(place, flow)
+        self.answer(pad, place, flow)
     }
 
     /// What upstream is told of what downstream said.
-    fn answer(&self, place: &Place, flow: Flow) -> Flow {
+    fn answer(&self, pad: &FailoverSwitchPad, place: &Place, flow: Flow) -> Flow {
+        if flow == Err(gst::FlowError::Flushing) && !pad.imp().flushing.load(Relaxed) {
+            // Another input's flush, or downstream's own: a source that is told of it would stop for good.
+            return Ok(gst::FlowSuccess::Ok);
+        }
         if flow == Err(gst::FlowError::Eos) {
             return self.ended_by_downstream(place);
         }
@@ -244,8 +248,8 @@ impl State {
         in_lane: bool,
         outbox: &mut Outbox,
     ) -> Step {
-        if self.is_on_air(place.input) {
-            if self.is_open(place) && !self.is_beyond_gate(place.input, times) {
+        if self.is_sent(place.input) {
+            if self.is_open(place) {
                 if !in_lane {
                     *buffer = Some(taken);
                     return Step::Enter;
@@ -299,7 +303,7 @@ impl State {
         }
         let takes_part =
             self.is_on_air(input) || self.pending.as_ref().is_some_and(|p| p.to == input);
-        if takes_part && timeline.is_live() {
+        if takes_part && (timeline.is_live() || !self.running) {
             return None;
         }
         // A standby's buffer stays until it would be too late, so that a cut may still want it.
@@ -320,13 +324,6 @@ impl State {
             .flat_map(|i| i.sinks.values());
         let latencies = sinks.filter_map(|sink| sink.upstream).map(|u| u.min);
         latencies.max().unwrap_or_default().nseconds()
-    }
-
-    fn is_beyond_gate(&self, input: InputId, times: Times) -> bool {
-        let gate = self.pending.as_ref().and_then(|pending| pending.gate);
-        let end = times.start.saturating_add(signed(times.duration));
-        let placed = self.inputs.get(&input).map(|i| i.timeline.place(end));
-        matches!((gate, placed), (Some(gate), Some(placed)) if placed > gate)
     }
 
     fn keep(

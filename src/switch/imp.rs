@@ -242,8 +242,21 @@ impl FailoverSwitch {
         self.consult(|_, _| ());
     }
 
+    /// Goes on where time begins to pass, or passes from another moment on.
+    fn start_time(&self) {
+        let obj = self.obj();
+        if let (Some(clock), Some(base)) = (obj.clock(), obj.base_time()) {
+            self.time.start(clock, base);
+            self.state().running = true;
+            self.consult(|policy, now| policy.wake(now));
+            self.look_at_outlets();
+        }
+    }
+
     fn stop_time(&self) {
         self.time.stop();
+        self.state().running = false;
+        self.look_at_outlets();
         self.alarm.clear();
         for input in self.state().inputs.values() {
             input.wake_waiters();
@@ -382,13 +395,8 @@ impl ElementImpl for FailoverSwitch {
         match transition {
             gst::StateChange::ReadyToPaused => self.open_outlets(),
             gst::StateChange::PausedToReady => self.join_outlets(),
+            gst::StateChange::PausedToPlaying => self.start_time(),
             _ => (),
-        }
-        if transition == gst::StateChange::PausedToPlaying
-            && let (Some(clock), Some(base)) = (self.obj().clock(), self.obj().base_time())
-        {
-            self.time.start(clock, base);
-            self.consult(|policy, now| policy.wake(now));
         }
         Ok(success)
     }

@@ -164,6 +164,11 @@ pub(crate) enum SwitchEvent {
     Start(InputId),
     /// It is not needed any more.
     Stop(InputId),
+    /// A stream of an input has come to its end.
+    StreamEnded {
+        input: InputId,
+        stream: StreamId,
+    },
     /// Downstream wants no more of this stream.
     Ended(StreamId),
 }

@@ -13,7 +13,7 @@ use super::standby::Coding;
 use super::state::{State, signed};
 use super::withheld::Withheld;
 use crate::clock::Wait;
-use crate::policy::{Moment, StreamId};
+use crate::policy::{InputId, Moment, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,7 +28,7 @@ const NOTICED: i64 = 60_000_000;
 const GUST: u64 = 1_000_000_000;
 
 pub(super) enum Item {
-    Buffer(gst::Buffer),
+    Buffer(InputId, gst::Buffer),
     Event(gst::Event),
 }
 
@@ -39,8 +39,8 @@ pub(super) struct Output {
     /// There where the outlet sends, and not the inputs' threads.
     pub(super) held: Option<Held<Item>>,
     pub(super) withheld: Withheld,
-    /// What downstream said to what the outlet sent last.
-    flow: Flow,
+    /// What downstream said to what the outlet sent last, and whose that was.
+    flow: Option<(InputId, Flow)>,
     /// The outlet's thread is sending.
     leaving: bool,
     pub(super) position: Option<Position>,
@@ -125,7 +125,7 @@ impl Output {
             outlet: Outlet::default(),
             held: None,
             withheld: Withheld::new(),
-            flow: Ok(gst::FlowSuccess::Ok),
+            flow: None,
             leaving: false,
             position: None,
             sent_at: None,
@@ -170,9 +170,15 @@ impl Output {
                 matches!(item, Item::Event(event) if event.is_sticky() && event.type_() != gst::EventType::Eos)
             });
         }
-        self.flow = Ok(gst::FlowSuccess::Ok);
+        self.flow = None;
         self.outlet.look();
         self.outlet.make_room();
+    }
+
+    /// What an input is told: only of what it brought itself, another's may be refused for its own sake.
+    fn flow_for(&self, input: InputId) -> Flow {
+        let own = self.flow.filter(|(of, _)| *of == input);
+        own.map_or(Ok(gst::FlowSuccess::Ok), |(_, flow)| flow)
     }
 
     /// What is held from `at` on is not sent.
@@ -216,7 +222,7 @@ impl State {
     }
 
     fn next_out(&mut self, stream: StreamId, now: Moment) -> Next {
-        let hold = self.hold();
+        let (hold, running) = (self.hold(), self.running);
         let Some(output) = self.outputs.get_mut(&stream) else {
             return Next::Nothing;
         };
@@ -224,7 +230,7 @@ impl State {
         let Some(held) = &mut output.held else {
             return Next::Nothing;
         };
-        if let Some(due) = due(held.next().flatten(), hold).filter(|due| *due > now) {
+        if let Some(due) = due(held.next().flatten(), hold).filter(|due| running && *due > now) {
             return Next::NotBefore(due);
         }
         match held.pop() {
@@ -254,12 +260,13 @@ impl State {
                 piece,
                 after,
             } = ready;
-            held.push(piece, after, buffer.size(), Item::Buffer(buffer));
+            let bytes = buffer.size();
+            held.push(piece, after, bytes, Item::Buffer(place.input, buffer));
         }
         if was_empty {
             output.outlet.look();
         }
-        let flow = output.flow;
+        let flow = output.flow_for(place.input);
         Step::Held {
             full: self.is_full(place),
             flow,
@@ -370,9 +377,9 @@ impl FailoverSwitch {
             Next::Send(Item::Event(event)) => {
                 pad.push_event(event);
             }
-            Next::Send(Item::Buffer(buffer)) => {
+            Next::Send(Item::Buffer(input, buffer)) => {
                 outlet.make_room();
-                self.note_flow(stream, pad.push(buffer));
+                self.note_flow(stream, input, pad.push(buffer));
             }
             Next::NotBefore(due) => {
                 drop(turn);
@@ -385,9 +392,9 @@ impl FailoverSwitch {
         }
     }
 
-    fn note_flow(&self, stream: StreamId, flow: Flow) {
+    fn note_flow(&self, stream: StreamId, input: InputId, flow: Flow) {
         if let Some(output) = self.state().outputs.get_mut(&stream) {
-            output.flow = flow;
+            output.flow = Some((input, flow));
         }
     }
 
@@ -401,7 +408,7 @@ impl FailoverSwitch {
             let state = self.state();
             if !state.is_full(place) || !state.is_on_air(place.input) {
                 let output = state.outputs.get(&place.stream);
-                return output.map_or(Ok(gst::FlowSuccess::Ok), |output| output.flow);
+                return output.map_or(Ok(gst::FlowSuccess::Ok), |o| o.flow_for(place.input));
             }
             drop(state);
             place.outlet.0.room.wait_beyond(heard);

@@ -77,7 +77,7 @@ impl State {
                 .filter(|sink| sink.is_fed())
                 .and_then(|sink| sink.stamp)
                 .is_some_and(|at| now - at < PATIENCE);
-            from != input && healthy && recent
+            from != input && healthy && recent && self.is_sent(from)
         })
     }
 

@@ -43,6 +43,9 @@ pub(super) struct State {
     pub(super) unseen: bool,
     /// Nothing is sent: PAUSED, for an owner that is live.
     pub(super) halted: bool,
+    /// Time passes: PLAYING. What is on air waits for no time before that, or no sink would have anything to
+    /// begin with.
+    pub(super) running: bool,
     pub(super) switches: u64,
     pub(super) last_report: Option<Report>,
     pub(super) group: gst::GroupId,
@@ -121,6 +124,8 @@ pub(super) struct Pending {
     pub(super) ready_since: Option<Moment>,
     /// Key frames that came and did not fit.
     pub(super) missed: u32,
+    /// The old input has failed, and what it brings is of another attempt: no part of the programme.
+    pub(super) left: bool,
     /// The old input has waited in vain for the new one's key frame.
     pub(super) impatient: bool,
     /// Pieces that are sent only for the decoder's sake.
@@ -149,6 +154,7 @@ impl State {
             bounds: Bounds::default(),
             unseen: false,
             halted: false,
+            running: false,
             switches: 0,
             last_report: None,
             group: gst::GroupId::next(),
@@ -169,6 +175,7 @@ impl State {
         }
         for (id, input) in &mut self.inputs {
             input.restart();
+            input.timeline.freeze(false);
             for sink in input.sinks.values() {
                 sink.pad.imp().on_air.store(false, Relaxed);
             }
@@ -219,6 +226,11 @@ impl State {
 
     pub(super) fn is_on_air(&self, input: InputId) -> bool {
         self.on_air == Some(input)
+    }
+
+    /// On air, and not about to be left for a failure that is over by now.
+    pub(super) fn is_sent(&self, input: InputId) -> bool {
+        self.is_on_air(input) && !self.pending.as_ref().is_some_and(|p| p.left)
     }
 
     /// The stream of an input that decides where a cut falls: its video, if it is encoded and flows.

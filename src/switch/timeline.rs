@@ -125,7 +125,10 @@ impl Timeline {
     /// whether the sender's time base has changed: what was kept of it counts no more.
     pub fn observe(&mut self, arrival: u64, ts: i64, end: u64) -> bool {
         let delay = signed(arrival).saturating_sub(ts);
-        if self.frozen && self.offset.is_some() {
+        if self.frozen {
+            // After a flush on air it begins anew, like any input, but not behind what was sent.
+            let anew = self.choose(delay);
+            self.offset.get_or_insert(anew);
             let jumped = self.watch_for_jump(arrival, ts, end);
             self.remember(arrival, delay);
             self.follow_drift(arrival);

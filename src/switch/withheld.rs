@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the input on air has to wait with, while another is about to take over on a key frame: inputs in
 //! step bring that frame at the same time, and once the old one's is sent the new one's is too late. So
-//! the old one's waits until the new one has come as far. Nobody is blocked: its next buffer takes it along.
+//! the old one's waits until the new one has come as far; and where the new one's has come, what lies behind
+//! it waits for the cut. Not for long: its next buffer takes it along, whatever becomes of the new input.
 
 use super::flow::Step;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{JUST_NOW, PATIENCE, State, Times};
-use crate::policy::Moment;
+use super::state::{JUST_NOW, PATIENCE, State, Times, signed};
+use crate::policy::{Moment, StreamId};
 use std::collections::VecDeque;
 
 /// Pieces of one output that wait, in the output's time, since the input's may jump meanwhile; each with when
@@ -18,7 +19,19 @@ impl State {
     /// Whether a piece of the input on air has to wait, or others wait before it.
     pub(super) fn withholds(&self, place: &Place, times: Times) -> bool {
         let output = self.outputs.get(&place.stream);
-        output.is_some_and(|output| !output.withheld.is_empty()) || self.may_be_cut_at(place, times)
+        output.is_some_and(|output| !output.withheld.is_empty()) || self.has_to_wait(place, times)
+    }
+
+    fn has_to_wait(&self, place: &Place, times: Times) -> bool {
+        self.is_beyond_gate(place, times) || self.may_be_cut_at(place, times)
+    }
+
+    /// The new input has a place to begin, and this lies behind it.
+    fn is_beyond_gate(&self, place: &Place, times: Times) -> bool {
+        let gate = self.pending.as_ref().and_then(|pending| pending.gate);
+        let end = times.start.saturating_add(signed(times.duration));
+        let placed = self.inputs.get(&place.input).map(|i| i.timeline.place(end));
+        matches!((gate, placed), (Some(gate), Some(placed)) if placed > gate)
     }
 
     /// Lets it wait, and sends those that need to wait no more.
@@ -37,12 +50,13 @@ impl State {
         withheld.push_back((times.later_by(offset), buffer, now));
         let oldest = withheld.front().map_or(now, |(_, _, since)| *since);
         if let Some(pending) = self.pending.as_mut().filter(|_| now - oldest > PATIENCE) {
-            // The new one does not come as it used to.
+            // The new one does not come as it used to, or not at all.
             pending.impatient = true;
+            pending.gate = None;
         }
         let still = withheld
             .iter()
-            .position(|(times, ..)| self.may_be_cut_at(place, times.later_by(-offset)));
+            .position(|(times, ..)| self.has_to_wait(place, times.later_by(-offset)));
         let rest = withheld.split_off(still.unwrap_or(withheld.len()));
         if let Some(output) = self.outputs.get_mut(&place.stream) {
             output.withheld = rest;
@@ -51,6 +65,15 @@ impl State {
             .into_iter()
             .map(|(times, buffer, _)| (times.later_by(-offset), buffer));
         self.send_all(place, free, now)
+    }
+
+    /// What waits goes with the stream that it belongs to: behind another one's key frame nothing could
+    /// be made of it. `None`: of all streams.
+    pub(super) fn forget_withheld(&mut self, of: Option<StreamId>) {
+        let outputs = self.outputs.iter_mut();
+        for (_, output) in outputs.filter(|(stream, _)| of.is_none_or(|of| of == **stream)) {
+            output.withheld.clear();
+        }
     }
 
     /// The new input is about to bring what may be a key frame of just this time.

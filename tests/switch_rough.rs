@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What happens to one input of `failoverswitch` is no other's misfortune: flushes, refusals, ends, new runs,
+//! and inputs that fall silent in the middle of a switch.
+
+#[path = "support/stage/mod.rs"]
+mod stage;
+
+use gst::prelude::*;
+use stage::{Feed, Frame, Frames, Sent, Stage, h264, pcm, raw, switch};
+
+fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
+    let all = [&[("timeout", "500000000")], properties].concat();
+    let stage = Stage::new(&all);
+    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
+    stage.play();
+    (stage, primary, backup)
+}
+
+/// A frame of a stream that has a key frame each second, the first at `phase`.
+fn in_gop(at: u64, phase: u64) -> Frame {
+    Frame::at(at).delta_unless(at % 1_000 == phase)
+}
+
+/// Every 20 ms one frame is shown, and no frame without those that it needs.
+fn assert_whole(sent: &[Sent]) {
+    for pair in sent.windows(2) {
+        let follows = pair[1].pts == pair[0].pts.map(|pts| pts + 20);
+        assert!(follows || !pair[1].delta, "{pair:?}");
+    }
+    assert_eq!(
+        sent.to_vec().longest_step(),
+        20,
+        "{:?}",
+        sent.to_vec().runs()
+    );
+}
+
+#[test]
+fn a_flush_of_one_input_stops_no_other() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    // It has reached downstream, and its end does not come.
+    primary.pad.push_event(gst::event::FlushStart::new());
+    stage.every(20, 1_000..2_000, |at| backup.push(Frame::at(at)));
+    assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+}
+
+#[test]
+fn what_downstream_refuses_of_one_input_is_not_told_to_the_next() {
+    for latency in ["0", "200000000"] {
+        let (stage, primary, backup) = pair(&raw(), &[("latency", latency)]);
+        let source = stage.switch.static_pad("src").expect("a source pad");
+        source.add_probe(gst::PadProbeType::BUFFER, |_, info| {
+            let map = info.buffer().and_then(|buffer| buffer.map_readable().ok());
+            if map.is_some_and(|map| map.first() == Some(&0)) {
+                info.flow_res = Err(gst::FlowError::NotNegotiated);
+                return gst::PadProbeReturn::Handled;
+            }
+            gst::PadProbeReturn::Ok
+        });
+        let mut goes_on = true;
+        stage.every(20, 0..3_000, |at| {
+            // A source stops at what it is told.
+            goes_on = goes_on && primary.try_push(Frame::at(at)).is_ok();
+            backup.push(Frame::at(at));
+        });
+        assert!(!goes_on, "the primary is refused");
+        assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+        let last = stage.sent().last().map(|frame| frame.input);
+        assert_eq!(last, Some(1), "the backup goes on");
+    }
+}
+
+/// The primary comes back, 60 ms ahead of the backup on air; where it `stalls`, just behind the key frame that
+/// it was to be cut to.
+fn returning(stalls: bool) -> (Stage, Vec<Sent>) {
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1000000000")]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    stage.every(20, 1_000..2_200, |at| backup.push(in_gop(at, 500)));
+    stage.every(20, 2_200..8_000, |at| {
+        backup.push(in_gop(at - 60, 500));
+        if !stalls || at <= 4_000 {
+            primary.push(in_gop(at, 0));
+        }
+    });
+    let sent = stage.sent();
+    let since = |sent: &&Sent| sent.at > 2_300;
+    let sent = sent.iter().filter(since).copied().collect();
+    (stage, sent)
+}
+
+#[test]
+fn a_return_that_comes_to_nothing_costs_the_input_on_air_no_picture() {
+    let (stage, sent) = returning(false);
+    assert_eq!(stage.switches().len(), 2);
+    assert_whole(&sent);
+    let (stage, sent) = returning(true);
+    assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+    assert_whole(&sent);
+    let longest = sent.windows(2).map(|pair| pair[1].at - pair[0].at).max();
+    assert!(longest <= Some(200), "{longest:?} ms without a picture");
+}
+
+#[test]
+fn an_input_that_is_chosen_by_hand_and_falls_silent_holds_up_nobody() {
+    let (stage, primary, backup) = pair(&h264(), &[("auto-switch", "false")]);
+    stage.every(20, 60..2_300, |at| {
+        primary.push(in_gop(at - 60, 0));
+        backup.push(in_gop(at, 0));
+    });
+    stage.switch.set_property("active-pad", &backup.sink);
+    stage.every(20, 2_300..8_000, |at| {
+        primary.push(in_gop(at - 60, 0));
+        if at <= 3_000 {
+            backup.push(in_gop(at, 0));
+        }
+    });
+    let sent = stage.sent();
+    assert_eq!(sent.runs().len(), 1, "{:?}", sent.runs());
+    assert_whole(&sent);
+    let last = sent.last().map(|frame| frame.at);
+    assert!(last >= Some(7_900), "the last picture came at {last:?}");
+}
+
+#[test]
+fn what_comes_of_a_failed_input_before_the_cut_is_not_sent() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(40, 0..1_000, |at| {
+        primary.push(Frame::at(at).long(40));
+        backup.push(Frame::at(at).long(40));
+    });
+    primary.eos();
+    // Its source begins anew at once, before the backup's next picture.
+    primary.start(&raw());
+    for at in 0..3 {
+        primary.push(Frame::at(at * 20));
+    }
+    let from = stage.sent().len();
+    stage.every(40, 1_000..2_000, |at| backup.push(Frame::at(at).long(40)));
+    assert_eq!(stage.switches(), [switch(0, 1, "eos")]);
+    let sent = stage.sent();
+    assert!(sent[..from].iter().all(|frame| frame.number < 25));
+    assert!(sent[from..].iter().all(|frame| frame.input == 1));
+    assert_eq!(sent.longest_step(), 40);
+}
+
+#[test]
+fn a_second_run_goes_on_air_like_the_first() {
+    let stage = Stage::usual();
+    let primary = stage.feed("sink_0", &h264());
+    for run in 1..4usize {
+        primary.start(&h264());
+        stage.play();
+        let begin = stage.now();
+        stage.every(20, begin..begin + 1_000, |at| {
+            // A time base of the sender's own.
+            primary.push(in_gop(at - begin, 0).later(1_000_000));
+        });
+        assert_eq!(stage.sent().len(), run * 50, "run {run}");
+        stage.switch.set_state(gst::State::Ready).expect("READY");
+        stage.switch.set_state(gst::State::Paused).expect("PAUSED");
+    }
+}
+
+/// Sound beside a picture, of one input or of two.
+fn with_sound(stage: &Stage, input: u32) -> (Feed, Feed) {
+    let picture = stage.feed(&format!("sink_{input}"), &raw());
+    (picture, stage.feed(&format!("sink_{input}_1"), &pcm()))
+}
+
+#[test]
+fn a_stream_that_nobody_has_any_more_ends() {
+    for others in [0, 1] {
+        let stage = Stage::usual();
+        let (picture, sound) = with_sound(&stage, 0);
+        let backup = (others > 0).then(|| with_sound(&stage, 1));
+        let out = stage.output("src_1");
+        stage.play();
+        let both = |at| {
+            if let Some((picture, sound)) = &backup {
+                picture.push(Frame::at(at));
+                sound.push(Frame::at(at));
+            }
+        };
+        stage.every(20, 0..1_000, |at| {
+            both(at);
+            picture.push(Frame::at(at));
+            sound.push(Frame::at(at));
+        });
+        sound.eos();
+        stage.every(20, 1_000..2_000, |at| {
+            both(at);
+            picture.push(Frame::at(at));
+        });
+        // The backup's sound may still be needed.
+        assert_eq!(out.is_eos(), others == 0);
+        assert!(!stage.out.is_eos(), "the picture goes on");
+        assert_eq!(stage.sent().len(), 100);
+    }
+}
