@@ -105,6 +105,20 @@ fn a_killed_publisher_is_covered_and_taken_back() -> io::Result<()> {
 }
 
 #[test]
+fn a_second_run_goes_on_air_like_the_first() -> io::Result<()> {
+    let (_server, _primary, mut backup, programme) = on_air()?;
+    backup.kill9();
+    for state in [gst::State::Ready, gst::State::Null] {
+        assert!(programme::set_state_bounded(&programme.pipeline, state));
+        programme.clear();
+        programme.play();
+        programme.until_all_show(Look::Primary);
+    }
+    programme.finish_without_outputs();
+    Ok(())
+}
+
+#[test]
 fn a_frozen_publisher_is_a_stall_and_its_burst_does_no_harm() -> io::Result<()> {
     let (_server, mut primary, _backup, programme) = on_air()?;
     primary.freeze()?;

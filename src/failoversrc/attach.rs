@@ -4,10 +4,10 @@
 
 use super::CAT;
 use super::control::Order;
-use super::imp::FailoverSrc;
+use super::imp::{FailoverSrc, lock};
 use super::input::Again;
-use super::output::{Plan, link_switch};
-use crate::policy::InputId;
+use super::output::{Output, Plan, link_switch};
+use crate::policy::{InputId, StreamId};
 use crate::sources::{Description, Kind, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -119,10 +119,7 @@ impl FailoverSrc {
     }
 
     fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {
-        if !self.is_present(input, number) {
-            return;
-        }
-        let Some((kind, index)) = place_of(pad) else {
+        let Some((kind, index)) = place_of(pad).filter(|_| self.is_present(input, number)) else {
             return;
         };
         if let Err(text) = self.check_playable(pad) {
@@ -153,9 +150,11 @@ impl FailoverSrc {
         let obj = self.obj();
         let bin = obj.upcast_ref::<gst::Bin>();
         let switch = self.switch();
-        let plan = self.plan();
-        let mut outputs = self.outputs();
-        let (stream, ghost) = outputs.provide(bin, kind, index, &plan)?;
+        let _one_at_a_time = lock(&self.making);
+        if !self.is_present(input, number) {
+            return Ok(None);
+        }
+        let (stream, ghost) = self.provide(kind, index)?;
         let name = match stream.0 {
             0 => format!("sink_{}", input.0),
             further => format!("sink_{}_{further}", input.0),
@@ -170,8 +169,26 @@ impl FailoverSrc {
         }
         pad.link(&sink)
             .map_err(|error| gst::glib::bool_error!("{} does not link: {error}", pad.name()))?;
-        outputs.fed(kind, index, input, number);
+        self.outputs().fed(kind, index, input, number);
         Ok(ghost)
+    }
+
+    /// The output for a stream, and its new pad if there was none yet. The caller holds `making`, and adds the
+    /// pad when it does not any more.
+    pub(super) fn provide(
+        &self,
+        kind: Kind,
+        number: usize,
+    ) -> Result<(StreamId, Option<gst::GhostPad>), gst::glib::BoolError> {
+        if let Some(stream) = self.outputs().stream(kind, number) {
+            return Ok((stream, None));
+        }
+        let stream = self.outputs().next_stream();
+        let obj = self.obj();
+        let made = Output::make(obj.upcast_ref(), kind, number, stream, &self.plan());
+        let (output, ghost) = made?;
+        self.outputs().add(output);
+        Ok((stream, Some(ghost)))
     }
 
     /// What has no decoder here is a failure of its input, told in clear words.
@@ -216,6 +233,7 @@ impl FailoverSrc {
     /// PAUSED→READY: the pads go with the run that they belong to.
     pub(super) fn remove_outputs(&self) {
         let obj = self.obj();
+        let _one_at_a_time = lock(&self.making);
         self.outputs().clear();
         self.said_no_more_pads.store(false, SeqCst);
         for pad in obj.src_pads() {
@@ -224,10 +242,14 @@ impl FailoverSrc {
         }
         let switch = self.switch();
         for child in obj.children() {
-            if &child != switch.upcast_ref::<gst::Element>() {
-                let _ = child.set_state(gst::State::Null);
-                let _ = obj.remove(&child);
+            if &child == switch.upcast_ref::<gst::Element>() {
+                continue;
             }
+            // A source that its owner has not given up yet; it is stopped by whoever leads it.
+            if !child.is_locked_state() {
+                let _ = child.set_state(gst::State::Null);
+            }
+            let _ = obj.remove(&child);
         }
         for pad in switch.sink_pads() {
             switch.release_request_pad(&pad);

@@ -19,9 +19,11 @@ use crate::switch::SwitchEvent;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What the owner is told.
 pub(super) enum Order {
@@ -54,7 +56,10 @@ pub(super) enum Order {
 /// The thread and the way to reach it.
 pub(super) struct Control {
     orders: Sender<Order>,
-    thread: Option<JoinHandle<()>>,
+    quits: Arc<AtomicBool>,
+    /// Closed when the thread has come to its end.
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
 }
 
 struct Input {
@@ -66,6 +71,9 @@ struct Input {
 
 struct Owner {
     element: glib::WeakRef<super::FailoverSrc>,
+    /// Nothing is begun any more. Orders are read too late for that: it may be set while the owner waits for
+    /// the application.
+    quits: Arc<AtomicBool>,
     inputs: Vec<Input>,
     clock: Stopwatch,
     paused: bool,
@@ -76,6 +84,10 @@ struct Owner {
 
 /// Whatever is asked for, attempts are no tight loop.
 const LEAST_PAUSE: Span = Span::from_millis(100);
+
+/// How long whoever stops waits for the owner: a handler of the application, which it may be in, may want a
+/// lock that is held meanwhile, or be slow.
+const LONGEST_STOP: Duration = Duration::from_millis(500);
 
 /// Attempts are numbered through, so that late news of an old one is told from the present one's.
 static ATTEMPTS: AtomicU64 = AtomicU64::new(1);
@@ -101,21 +113,29 @@ impl Control {
             })
             .collect();
         let hot = resolved.standby == Standby::Hot;
+        let quits = Arc::new(AtomicBool::new(false));
         let mut owner = Owner {
             element: element.downgrade(),
+            quits: quits.clone(),
             inputs,
             clock: Stopwatch::start(),
             paused: false,
             complete: None,
             answers: Answers::awaited_from([]),
         };
+        let (ends, ended) = channel::<()>();
         let thread = std::thread::Builder::new()
             .name(format!("failoversrc:{}", element.name()))
-            .spawn(move || owner.run(&inbox, hot))
+            .spawn(move || {
+                owner.run(&inbox, hot);
+                drop(ends);
+            })
             .ok()?;
         Some(Self {
             orders,
-            thread: Some(thread),
+            quits,
+            ended,
+            thread,
         })
     }
 
@@ -123,13 +143,16 @@ impl Control {
         self.orders.clone()
     }
 
-    /// Ends the owner and gives up every source. Waits for the owner, unless it is the caller.
-    pub(super) fn stop(mut self) {
+    /// Ends the owner and gives up every source. Waits for the owner, unless it is the caller or is held up.
+    pub(super) fn stop(self) {
+        self.quits.store(true, SeqCst);
         let _ = self.orders.send(Order::Quit);
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            let _ = thread.join();
+        if self.thread.thread().id() == std::thread::current().id() {
+            return;
+        }
+        let outcome = self.ended.recv_timeout(LONGEST_STOP);
+        if outcome == Err(RecvTimeoutError::Disconnected) {
+            let _ = self.thread.join();
         }
     }
 }
@@ -144,7 +167,7 @@ impl Owner {
         }
         let wanted = self.inputs.iter().take(first).map(|input| input.id);
         self.answers = Answers::awaited_from(wanted);
-        loop {
+        while !self.quits() {
             self.keep_deadlines();
             let due = self.inputs.iter().filter_map(|input| input.life.due());
             let next = due.chain(self.complete).chain(self.answers.due()).min();
@@ -157,6 +180,7 @@ impl Owner {
             };
             match order {
                 Ok(Order::Quit) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(_) if self.quits() => break,
                 Ok(order) => self.obey(order),
                 Err(RecvTimeoutError::Timeout) => (),
             }
@@ -164,6 +188,10 @@ impl Owner {
         for index in 0..self.inputs.len() {
             self.end(index);
         }
+    }
+
+    fn quits(&self) -> bool {
+        self.quits.load(SeqCst)
     }
 
     fn now(&self) -> Moment {
@@ -185,6 +213,9 @@ impl Owner {
             element.imp().say_no_more_pads();
         }
         for index in 0..self.inputs.len() {
+            if self.quits() {
+                return;
+            }
             let now = self.now();
             let due = self
                 .inputs
@@ -252,7 +283,7 @@ impl Owner {
                         self.end(index);
                     }
                 }
-                shell.end_of_all();
+                shell.end_early();
             }
             Order::Quit => (),
         }
@@ -281,6 +312,8 @@ impl Owner {
                 }
             }
             SwitchEvent::EverythingDown => shell.provide_slates(),
+            // Its others may end at once as well, and then nothing is missing.
+            SwitchEvent::StreamEnded { .. } => self.complete = Some(now + complete_after()),
             SwitchEvent::Switched(_) | SwitchEvent::SomethingUp | SwitchEvent::Ended(_) => (),
         }
         shell.tell(event);
@@ -300,8 +333,7 @@ impl Owner {
         match new {
             HealthKind::Flowing | HealthKind::Suspect => {
                 input.life.flows(now);
-                let nanos = u64::try_from(COMPLETE_AFTER.as_nanos()).unwrap_or(u64::MAX);
-                self.complete = Some(now + Span::from_nanos(nanos));
+                self.complete = Some(now + complete_after());
             }
             HealthKind::Stalled => input.life.fell_silent(now),
             HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
@@ -373,4 +405,8 @@ impl Owner {
             );
         }
     }
+}
+
+fn complete_after() -> Span {
+    Span::from_nanos(u64::try_from(COMPLETE_AFTER.as_nanos()).unwrap_or(u64::MAX))
 }

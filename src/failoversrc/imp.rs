@@ -103,6 +103,8 @@ pub struct FailoverSrc {
     pub(super) has_backup: AtomicBool,
     pub(super) down: AtomicBool,
     pub(super) slates: Mutex<()>,
+    /// Held by whoever makes an output, or takes them all away.
+    pub(super) making: Mutex<()>,
     pub(super) said_no_more_pads: AtomicBool,
 }
 
@@ -195,8 +197,10 @@ impl FailoverSrc {
 
     /// From the switch, in any thread: the slates follow at once, the rest is the owner's.
     fn on_switch_event(&self, event: SwitchEvent) {
-        if let SwitchEvent::Ended(stream) = event {
-            self.end_slate(stream);
+        match event {
+            SwitchEvent::Ended(stream) => self.end_slate(stream),
+            SwitchEvent::StreamEnded { input, stream } => self.outputs().ended(stream, input),
+            _ => (),
         }
         self.update_slates();
         self.order(Order::Switch(event));
@@ -268,6 +272,8 @@ impl FailoverSrc {
         if let Some(control) = control {
             control.stop();
         }
+        // Where the owner is held up, what it has begun counts no more.
+        self.registered().clear();
         self.down.store(false, SeqCst);
         self.failures().clear();
         self.update_status();

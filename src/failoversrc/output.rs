@@ -54,44 +54,17 @@ pub(super) struct Plan {
     pub(super) id: String,
 }
 
-impl Outputs {
-    fn find(&mut self, kind: Kind, number: usize) -> Option<&mut Output> {
-        self.all
-            .iter_mut()
-            .find(|output| output.kind == kind && output.number == number)
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Output> {
-        self.all.iter()
-    }
-
-    pub(super) fn queues(&self) -> Vec<gst::Element> {
-        self.all.iter().map(|output| output.queue.clone()).collect()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.all.clear();
-        self.feeding.clear();
-    }
-
-    /// The output for a stream, and its new pad if there was none yet. The caller adds the pad, when
-    /// no lock is held.
-    pub(super) fn provide(
-        &mut self,
+impl Output {
+    /// A new output for a stream, and its pad, which the caller adds. What is put into the bin is told to the
+    /// application, which may ask anything: with no lock held that an answer needs.
+    pub(super) fn make(
         bin: &gst::Bin,
         kind: Kind,
         number: usize,
+        stream: StreamId,
         plan: &Plan,
-    ) -> Result<(StreamId, Option<gst::GhostPad>), gst::glib::BoolError> {
-        if let Some(output) = self.find(kind, number) {
-            return Ok((output.stream, None));
-        }
+    ) -> Result<(Self, gst::GhostPad), gst::glib::BoolError> {
         let element = bin.downcast_ref::<FailoverSrc>();
-        let stream = StreamId(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         let name = format!("{}_{number}", kind.name());
         let queue = gst::ElementFactory::make("queue")
             .name(format!("{name}-queue"))
@@ -137,7 +110,7 @@ impl Outputs {
         };
         let ghost = ghost.name(name).build();
         let _ = ghost.set_active(true);
-        self.all.push(Output {
+        let output = Self {
             kind,
             number,
             stream,
@@ -145,8 +118,55 @@ impl Outputs {
             slate,
             decode,
             fed_by: BTreeMap::new(),
-        });
-        Ok((stream, Some(ghost)))
+        };
+        Ok((output, ghost))
+    }
+
+    /// The end of a stream that no input has ever fed.
+    pub(super) fn end_unfed(&self) {
+        let sink = self.queue.static_pad("sink");
+        if let Some(sink) = sink.filter(|sink| !sink.is_linked()) {
+            sink.send_event(gst::event::Eos::new());
+        }
+    }
+}
+
+impl Outputs {
+    fn find(&mut self, kind: Kind, number: usize) -> Option<&mut Output> {
+        self.all
+            .iter_mut()
+            .find(|output| output.kind == kind && output.number == number)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Output> {
+        self.all.iter()
+    }
+
+    pub(super) fn queues(&self) -> Vec<gst::Element> {
+        self.all.iter().map(|output| output.queue.clone()).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.all.clear();
+        self.feeding.clear();
+    }
+
+    /// The stream of an output that is there already.
+    pub(super) fn stream(&mut self, kind: Kind, number: usize) -> Option<StreamId> {
+        self.find(kind, number).map(|output| output.stream)
+    }
+
+    /// The stream of the output that is made next.
+    pub(super) fn next_stream(&self) -> StreamId {
+        StreamId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn add(&mut self, output: Output) {
+        self.all.push(output);
     }
 
     /// An input feeds this output from now on. What an earlier attempt fed is forgotten only now:
@@ -174,6 +194,17 @@ impl Outputs {
     pub(super) fn lost(&mut self, kind: Kind, number: usize, input: InputId) {
         if let Some(output) = self.find(kind, number) {
             output.fed_by.remove(&input);
+        }
+    }
+
+    /// A stream of an input has ended. What follows for the others is waited for, as at the start.
+    pub(super) fn ended(&mut self, stream: StreamId, input: InputId) {
+        let outputs = self.all.iter_mut();
+        for output in outputs.filter(|output| output.stream == stream) {
+            output.fed_by.remove(&input);
+        }
+        if let Some((_, since)) = self.feeding.get_mut(&input) {
+            *since = Stopwatch::start();
         }
     }
 

@@ -28,25 +28,26 @@ impl FailoverSrc {
         if plan.form != super::Output::Decoded || plan.fill == super::Slate::None {
             return;
         }
-        let obj = self.obj();
-        let bin = obj.upcast_ref::<gst::Bin>();
+        if self.outputs().is_empty() {
+            self.provide_missing();
+            self.update_slates();
+        }
+    }
+
+    /// One picture and one sound, where there is none yet.
+    fn provide_missing(&self) {
         let new: Vec<_> = {
-            let mut outputs = self.outputs();
-            if !outputs.is_empty() {
-                return;
-            }
-            let kinds = [Kind::Video, Kind::Audio];
-            let made = kinds.map(|kind| outputs.provide(bin, kind, 0, &plan));
+            let _one_at_a_time = lock(&self.making);
+            let made = [Kind::Video, Kind::Audio].map(|kind| self.provide(kind, 0));
             made.into_iter().filter_map(|made| made.ok()?.1).collect()
         };
         for ghost in new {
             // The application may stop all from its handler.
             if self.has_control() {
-                let _ = obj.add_pad(&ghost);
+                let _ = self.obj().add_pad(&ghost);
             }
         }
         self.say_no_more_pads();
-        self.update_slates();
     }
 
     pub(super) fn end_slate(&self, stream: StreamId) {
@@ -64,5 +65,17 @@ impl FailoverSrc {
             }
         }
         self.switch().imp().send_eos_behind();
+    }
+
+    /// The application wants no more, perhaps before anything has come: whoever waits for a pad, as a muxer
+    /// does, gets its end as well.
+    pub(super) fn end_early(&self) {
+        if !self.said_no_more_pads.load(SeqCst) {
+            self.provide_missing();
+        }
+        self.end_of_all();
+        for output in self.outputs().iter() {
+            output.end_unfed();
+        }
     }
 }

@@ -45,7 +45,8 @@ impl FailoverSrc {
             | SwitchEvent::SomethingUp
             | SwitchEvent::Start(_)
             | SwitchEvent::Stop(_)
-            | SwitchEvent::Ended(_) => (),
+            | SwitchEvent::Ended(_)
+            | SwitchEvent::StreamEnded { .. } => (),
         }
         self.update_status();
     }

@@ -303,7 +303,7 @@ impl State {
         }
         let takes_part =
             self.is_on_air(input) || self.pending.as_ref().is_some_and(|p| p.to == input);
-        if takes_part && (timeline.is_live() || !self.running) {
+        if takes_part && (timeline.is_live() || self.is_prerolling()) {
             return None;
         }
         // A standby's buffer stays until it would be too late, so that a cut may still want it.

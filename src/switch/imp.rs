@@ -233,30 +233,29 @@ impl FailoverSwitch {
     }
 
     fn start(&self) {
+        let around = hold_parents(&*self.obj());
         let config = self.lock_settings().config();
         {
             let mut state = self.state();
             state.renew(config);
+            if let Some(pipeline) = around.last().and_then(|o| o.downcast_ref::<gst::Element>()) {
+                state.pipeline = pipeline.downgrade();
+            }
         }
         self.time.reset();
         self.consult(|_, _| ());
     }
 
-    /// Goes on where time begins to pass, or passes from another moment on.
     fn start_time(&self) {
         let obj = self.obj();
         if let (Some(clock), Some(base)) = (obj.clock(), obj.base_time()) {
             self.time.start(clock, base);
-            self.state().running = true;
             self.consult(|policy, now| policy.wake(now));
-            self.look_at_outlets();
         }
     }
 
     fn stop_time(&self) {
         self.time.stop();
-        self.state().running = false;
-        self.look_at_outlets();
         self.alarm.clear();
         for input in self.state().inputs.values() {
             input.wake_waiters();

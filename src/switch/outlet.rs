@@ -222,7 +222,13 @@ impl State {
     }
 
     fn next_out(&mut self, stream: StreamId, now: Moment) -> Next {
-        let (hold, running) = (self.hold(), self.running);
+        let hold = self.hold();
+        let is_early = |output: &Output| {
+            let next = output.held.as_ref().and_then(Held::next).flatten();
+            due(next, hold).filter(|due| *due > now)
+        };
+        let early = self.outputs.get(&stream).and_then(is_early);
+        let early = early.filter(|_| !self.is_prerolling());
         let Some(output) = self.outputs.get_mut(&stream) else {
             return Next::Nothing;
         };
@@ -230,7 +236,7 @@ impl State {
         let Some(held) = &mut output.held else {
             return Next::Nothing;
         };
-        if let Some(due) = due(held.next().flatten(), hold).filter(|due| running && *due > now) {
+        if let Some(due) = early {
             return Next::NotBefore(due);
         }
         match held.pop() {

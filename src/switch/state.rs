@@ -43,9 +43,8 @@ pub(super) struct State {
     pub(super) unseen: bool,
     /// Nothing is sent: PAUSED, for an owner that is live.
     pub(super) halted: bool,
-    /// Time passes: PLAYING. What is on air waits for no time before that, or no sink would have anything to
-    /// begin with.
-    pub(super) running: bool,
+    /// The pipeline that this is in.
+    pub(super) pipeline: gst::glib::WeakRef<gst::Element>,
     pub(super) switches: u64,
     pub(super) last_report: Option<Report>,
     pub(super) group: gst::GroupId,
@@ -154,7 +153,7 @@ impl State {
             bounds: Bounds::default(),
             unseen: false,
             halted: false,
-            running: false,
+            pipeline: gst::glib::WeakRef::new(),
             switches: 0,
             last_report: None,
             group: gst::GroupId::next(),
@@ -226,6 +225,13 @@ impl State {
 
     pub(super) fn is_on_air(&self, input: InputId) -> bool {
         self.on_air == Some(input)
+    }
+
+    /// The pipeline is on its way to PAUSED, which it reaches when every sink has something to begin with. It is
+    /// in PAUSED before a sink lets anything pass.
+    pub(super) fn is_prerolling(&self) -> bool {
+        let pipeline = self.pipeline.upgrade();
+        pipeline.is_some_and(|pipeline| pipeline.current_state() < gst::State::Paused)
     }
 
     /// On air, and not about to be left for a failure that is over by now.

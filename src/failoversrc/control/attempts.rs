@@ -8,7 +8,7 @@ use crate::failoversrc::{CAT, FailoverSrc};
 use crate::policy::Cause;
 use crate::sources::Source;
 use gst::subclass::prelude::*;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 /// A source that runs.
 pub(super) struct Attempt {
@@ -49,6 +49,12 @@ impl Owner {
             Ok(source) => {
                 input.life.begun(now);
                 shell.prepare(input.id, number, &input.description, &source);
+                if self.quits.load(SeqCst) {
+                    // The application has stopped all from its handler.
+                    shell.withdraw(input.id, number, &source);
+                    source.release();
+                    return;
+                }
                 let (base, live) = time_base(&source);
                 let switch = shell.switch().imp();
                 switch.set_time_base(input.id, base, live);

@@ -140,6 +140,10 @@ impl Decode {
                 return true;
             }
         }
+        if event.type_() == gst::EventType::Eos && self.stage().is_none() {
+            // Nothing has come that could be decoded.
+            return self.src.push_event(event);
+        }
         gst::Pad::event_default(&self.sink, Some(&*self.obj()), event)
     }
 
