@@ -138,15 +138,16 @@ fn what_comes_of_a_failed_input_before_the_cut_is_not_sent() {
     primary.eos();
     // Its source begins anew at once, before the backup's next picture.
     primary.start(&raw());
-    for at in 0..3 {
-        primary.push(Frame::at(at * 20));
-    }
-    let from = stage.sent().len();
-    stage.every(40, 1_000..2_000, |at| backup.push(Frame::at(at).long(40)));
+    stage.to(1_000);
+    primary.push(Frame::at(1_000));
+    stage.to(1_020);
+    primary.push(Frame::at(1_020));
+    stage.every(40, 1_020..2_000, |at| {
+        backup.push(Frame::at(at - 20).long(40))
+    });
     assert_eq!(stage.switches(), [switch(0, 1, "eos")]);
     let sent = stage.sent();
-    assert!(sent[..from].iter().all(|frame| frame.number < 25));
-    assert!(sent[from..].iter().all(|frame| frame.input == 1));
+    assert_eq!(sent.runs(), [(0, 25), (1, 25)]);
     assert_eq!(sent.longest_step(), 40);
 }
 

@@ -348,9 +348,7 @@ impl FailoverSwitch {
             streams.restart();
             if state.is_on_air(input) {
                 state.forget_withheld(None);
-                if let Some(pending) = &mut state.pending {
-                    pending.left = true;
-                }
+                state.leave();
             }
             ended
         };

@@ -117,6 +117,9 @@ impl FailoverSwitch {
             let was_eos = std::mem::take(&mut sink.eos);
             if on_air {
                 state.forget_withheld(Some(place.stream));
+                if was_eos {
+                    state.leave();
+                }
             }
             was_eos
         };

@@ -239,6 +239,14 @@ impl State {
         self.is_on_air(input) && !self.pending.as_ref().is_some_and(|p| p.left)
     }
 
+    /// What the input on air brings from now on is of another attempt: where it is about to be left, it is not
+    /// gone back to for that.
+    pub(super) fn leave(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.left = true;
+        }
+    }
+
     /// The stream of an input that decides where a cut falls: its video, if it is encoded and flows.
     pub(super) fn gate_of(&self, input: InputId) -> Option<StreamId> {
         let sinks = &self.inputs.get(&input)?.sinks;
