@@ -5,18 +5,9 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, bounded, ms, raw};
+use stage::{Frame, Frames, Stage, bounded, ms, pair, raw};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
 
 /// All that may be asked of a switch.
 fn ask_everything(switch: &gst::Element) {
@@ -69,7 +60,7 @@ fn everything_may_be_asked_while_a_pad_is_added_and_removed() {
 #[test]
 fn everything_may_be_asked_in_notify_and_in_a_message_handler() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+        let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
         let notified = Arc::new(AtomicUsize::new(0));
         let count = notified.clone();
         stage
@@ -120,7 +111,7 @@ fn everything_may_be_asked_in_notify_and_in_a_message_handler() {
 #[test]
 fn everything_may_be_asked_while_a_frame_is_on_its_way() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         let switch = stage.switch.downgrade();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
@@ -147,7 +138,7 @@ fn everything_may_be_asked_while_a_frame_is_on_its_way() {
 
 #[test]
 fn it_is_not_asked_to_seek() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -167,7 +158,7 @@ fn it_is_not_asked_to_seek() {
 
 #[test]
 fn an_input_that_was_sought_plays_on_where_the_output_stands() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&raw(), &[]);
     stage.every(20, 0..4_000, |at| primary.push(Frame::at(at)));
     primary.pad.push_event(gst::event::FlushStart::new());
     primary.pad.push_event(gst::event::FlushStop::new(true));

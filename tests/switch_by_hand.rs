@@ -5,20 +5,11 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, raw};
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
+use stage::{Frame, Frames, Stage, pair, raw};
 
 #[test]
 fn without_auto_switch_a_dead_input_stays_on_air() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&raw(), &[("auto-switch", "false")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -30,7 +21,7 @@ fn without_auto_switch_a_dead_input_stays_on_air() {
 
 #[test]
 fn without_auto_switch_the_active_pad_is_what_was_set() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&raw(), &[("auto-switch", "false")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -54,7 +45,7 @@ fn without_auto_switch_the_active_pad_is_what_was_set() {
 
 #[test]
 fn a_wrong_active_pad_changes_nothing() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&raw(), &[("auto-switch", "false")]);
     let other = Stage::usual();
     let foreign = other.feed("sink_1", &raw());
     let own_source = stage.switch.static_pad("src");
@@ -79,7 +70,7 @@ fn a_wrong_active_pad_changes_nothing() {
 
 #[test]
 fn with_auto_switch_the_active_pad_cannot_be_set() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -95,7 +86,7 @@ fn with_auto_switch_the_active_pad_cannot_be_set() {
 
 #[test]
 fn auto_switch_turned_on_again_decides_again() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&raw(), &[("auto-switch", "false")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));

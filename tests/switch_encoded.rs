@@ -6,25 +6,11 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, aac, h264, ms, switch};
-
-/// A stage with a primary and a backup of H.264, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &h264()), stage.feed("sink_1", &h264()));
-    stage.play();
-    (stage, primary, backup)
-}
-
-/// A frame of a stream that has a key frame each second, the first at `phase`.
-fn in_gop(at: u64, phase: u64) -> Frame {
-    Frame::at(at).delta_unless(at % 1_000 == phase)
-}
+use stage::{Frame, Frames, Stage, aac, h264, in_gop, ms, pair, switch};
 
 #[test]
 fn the_programme_begins_with_a_key_frame() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&h264(), &[]);
     stage.every(20, 500..2_000, |at| primary.push(in_gop(at, 0)));
     let sent = stage.sent();
     assert_eq!((sent[0].pts, sent[0].delta), (Some(1_000), false));
@@ -34,7 +20,7 @@ fn the_programme_begins_with_a_key_frame() {
 
 #[test]
 fn a_key_frame_from_before_the_stall_is_not_repeated() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_600, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -49,7 +35,7 @@ fn a_key_frame_from_before_the_stall_is_not_repeated() {
 
 #[test]
 fn a_cached_key_frame_that_fits_is_used_at_once() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_400, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -64,7 +50,7 @@ fn a_cached_key_frame_that_fits_is_used_at_once() {
 
 #[test]
 fn a_switch_back_waits_for_the_key_frame_while_the_old_input_plays_on() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1200000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1200000000")]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -93,7 +79,7 @@ fn a_switch_back_waits_for_the_key_frame_while_the_old_input_plays_on() {
 
 #[test]
 fn a_switch_by_hand_waits_for_a_key_frame_too() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&h264(), &[("auto-switch", "false")]);
     stage.every(20, 0..1_200, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -112,7 +98,7 @@ fn a_switch_by_hand_waits_for_a_key_frame_too() {
 
 #[test]
 fn the_end_of_the_input_on_air_waits_for_no_timeout_only_for_the_key_frame() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_400, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -126,7 +112,7 @@ fn the_end_of_the_input_on_air_waits_for_no_timeout_only_for_the_key_frame() {
 
 #[test]
 fn the_new_input_alone_is_asked_for_a_key_frame() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1000000000")]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -149,7 +135,7 @@ fn the_new_input_alone_is_asked_for_a_key_frame() {
 
 #[test]
 fn a_key_frame_that_does_not_come_is_asked_for_again() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -169,7 +155,7 @@ fn a_key_frame_that_does_not_come_is_asked_for_again() {
 
 #[test]
 fn a_source_that_can_ends_the_wait() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     // A source without key frames of its own, as WebRTC: one at the start, then one when asked.
     let mut served = 0;
     stage.every(20, 0..5_000, |at| {
@@ -187,7 +173,7 @@ fn a_source_that_can_ends_the_wait() {
 
 #[test]
 fn a_request_from_downstream_goes_to_the_input_on_air_only() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     let request = || {
         gst_video::UpstreamForceKeyUnitEvent::builder()
             .all_headers(true)
@@ -211,7 +197,7 @@ fn a_request_from_downstream_goes_to_the_input_on_air_only() {
 
 #[test]
 fn a_request_with_a_time_comes_in_the_time_of_its_input() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0).later(1_000_000))
     });
@@ -227,7 +213,7 @@ fn a_request_with_a_time_comes_in_the_time_of_its_input() {
 
 #[test]
 fn qos_goes_to_the_input_on_air_only_and_in_its_time() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0).later(1_000_000));
         backup.push(in_gop(at, 0));
@@ -248,7 +234,7 @@ fn qos_goes_to_the_input_on_air_only_and_in_its_time() {
 
 #[test]
 fn reordered_frames_keep_their_order_and_their_times() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     // I P B B: decoded in this order, shown as I B B P; a group of four each 80 ms.
     let group = |at: u64, n: u64| {
         let shown = [0, 60, 20, 40][usize::try_from(n).unwrap_or(0)];
@@ -296,7 +282,7 @@ fn encoded_sound_needs_no_key_frame() {
 
 #[test]
 fn a_living_input_whose_key_frames_always_come_a_little_late_is_cut_to_nonetheless() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1000000000")]);
     stage.every(20, 0..1_000, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -336,7 +322,7 @@ fn assert_hidden(stage: &Stage, until: u64, latency: u64) {
 #[test]
 fn with_latency_above_timeout_and_group_a_stall_is_hidden() {
     for phase in [0, 20, 300, 500, 980] {
-        let (stage, primary, backup) = pair(&[("latency", "1600000000")]);
+        let (stage, primary, backup) = pair(&h264(), &[("latency", "1600000000")]);
         stage.every(20, 0..2_600, |at| {
             primary.push(in_gop(at, 0));
             backup.push(in_gop(at, phase));
@@ -352,7 +338,7 @@ fn with_latency_above_timeout_and_group_a_stall_is_hidden() {
 
 #[test]
 fn with_too_little_latency_a_hole_is_not_called_hidden() {
-    let (stage, primary, backup) = pair(&[("latency", "600000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("latency", "600000000")]);
     stage.every(20, 0..2_600, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -369,7 +355,7 @@ fn with_too_little_latency_a_hole_is_not_called_hidden() {
 fn with_latency_a_return_is_made_at_once_and_loses_nothing_whoever_pushes_first() {
     for backup_first in [true, false] {
         let settings = [("latency", "1600000000"), ("recovery-time", "1000000000")];
-        let (stage, primary, backup) = pair(&settings);
+        let (stage, primary, backup) = pair(&h264(), &settings);
         stage.every(20, 0..2_600, |at| {
             primary.push(in_gop(at, 0));
             backup.push(in_gop(at, 0));
@@ -395,7 +381,7 @@ fn with_latency_a_return_is_made_at_once_and_loses_nothing_whoever_pushes_first(
 
 #[test]
 fn an_end_is_hidden_by_the_latency_too() {
-    let (stage, primary, backup) = pair(&[("latency", "1100000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("latency", "1100000000")]);
     stage.every(20, 0..2_600, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 300));
@@ -437,7 +423,7 @@ fn sound_is_exchanged_with_its_pictures() {
 
 #[test]
 fn pictures_before_the_key_frame_of_the_cut_are_not_sent_behind_it() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_400, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -462,7 +448,7 @@ fn pictures_before_the_key_frame_of_the_cut_are_not_sent_behind_it() {
 
 #[test]
 fn pictures_behind_the_key_frame_of_the_cut_are_sent_though_their_time_goes_back() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&h264(), &[]);
     stage.every(20, 0..1_400, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 500));
@@ -483,7 +469,7 @@ fn pictures_behind_the_key_frame_of_the_cut_are_sent_though_their_time_goes_back
 #[test]
 fn a_return_loses_and_repeats_nothing_where_the_input_on_air_pushes_first() {
     for phase in [0, 20, 500, 980] {
-        let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+        let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1000000000")]);
         stage.every(20, 0..1_000, |at| {
             primary.push(in_gop(at, 0));
             backup.push(in_gop(at, 0));
@@ -512,7 +498,7 @@ fn a_return_loses_and_repeats_nothing_where_the_input_on_air_pushes_first() {
 
 #[test]
 fn a_key_frame_that_was_asked_for_is_not_missed_twice() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&h264(), &[("auto-switch", "false")]);
     let mut served = 0;
     stage.every(20, 0..1_200, |at| {
         primary.push(in_gop(at, 0));
@@ -537,7 +523,7 @@ fn a_key_frame_that_was_asked_for_is_not_missed_twice() {
 /// What is sent when the backup, which is to go on air, dies just before its key frame, for which the primary's
 /// waits. `base`: what the primary's timestamps count from.
 fn backup_dies_before_its_key_frame(until: u64, base: impl Fn(u64) -> u64) -> Vec<stage::Sent> {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&h264(), &[("auto-switch", "false")]);
     stage.every(20, 0..2_300, |at| {
         primary.push(in_gop(at, 0));
         backup.push(in_gop(at, 0));
@@ -575,7 +561,7 @@ fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_fo
         ("standby-max-time", "2000000000"),
         ("standby-max-bytes", "800"),
     ] {
-        let (stage, primary, backup) = pair(&[bounds]);
+        let (stage, primary, backup) = pair(&h264(), &[bounds]);
         stage.every(20, 0..1_980, |at| {
             primary.push(in_gop(at, 0));
             backup.push(Frame::at(at).delta_unless(at == 0));
@@ -607,7 +593,7 @@ fn a_group_that_outgrows_its_bounds_is_dropped_whole_and_a_key_frame_is_asked_fo
 /// A return to a living input whose pictures lie so much later than those on air, come so much later, and say
 /// that they are so long; all in milliseconds, 20 from one to the next. Returns the longest step.
 fn return_with(phase: u64, delay: u64, long: u64) -> u64 {
-    let (stage, primary, backup) = pair(&[("recovery-time", "100000000")]);
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "100000000")]);
     stage.every(20, 0..4_000, |at| {
         backup.push(in_gop(at, 0));
         if !(400..1_000).contains(&at) {

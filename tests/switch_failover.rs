@@ -5,22 +5,13 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, raw, switch};
+use stage::{Frame, Frames, Stage, pair, raw, switch};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
-
 #[test]
 fn a_stall_is_found_exactly_at_the_timeout() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -45,7 +36,7 @@ fn a_stall_is_found_exactly_at_the_timeout() {
 
 #[test]
 fn the_end_of_the_input_on_air_is_not_the_end_of_the_programme() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -61,7 +52,7 @@ fn the_end_of_the_input_on_air_is_not_the_end_of_the_programme() {
 
 #[test]
 fn the_programme_ends_when_every_input_has_ended() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -75,7 +66,7 @@ fn the_programme_ends_when_every_input_has_ended() {
 
 #[test]
 fn the_end_of_a_standby_is_not_sent_and_not_forgotten() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -90,7 +81,7 @@ fn the_end_of_a_standby_is_not_sent_and_not_forgotten() {
 
 #[test]
 fn an_input_that_ended_may_begin_again() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "0")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "0")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -108,7 +99,7 @@ fn an_input_that_ended_may_begin_again() {
 
 #[test]
 fn raw_frames_of_the_standby_that_are_late_are_not_sent() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         stage.to(at + 10);
@@ -125,7 +116,7 @@ fn raw_frames_of_the_standby_that_are_late_are_not_sent() {
 
 #[test]
 fn the_preferred_input_is_back_on_air_when_it_has_proved_itself() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "2000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "2000000000")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -148,7 +139,7 @@ fn the_preferred_input_is_back_on_air_when_it_has_proved_itself() {
 
 #[test]
 fn without_a_recovery_time_the_first_good_frame_is_enough() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "0")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "0")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -164,7 +155,7 @@ fn without_a_recovery_time_the_first_good_frame_is_enough() {
 
 #[test]
 fn with_switch_back_on_failure_the_backup_stays_until_it_fails() {
-    let (stage, primary, backup) = pair(&[("switch-back", "on-failure")]);
+    let (stage, primary, backup) = pair(&raw(), &[("switch-back", "on-failure")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -183,7 +174,7 @@ fn with_switch_back_on_failure_the_backup_stays_until_it_fails() {
 
 #[test]
 fn a_flapping_primary_does_not_take_over() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..15_000, |at| {
         if at % 1_500 < 300 {
             primary.push(Frame::at(at));
@@ -196,7 +187,7 @@ fn a_flapping_primary_does_not_take_over() {
 
 #[test]
 fn a_primary_that_relapses_has_to_prove_itself_for_longer() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     // Alive for 2 s, dead for 1 s: long enough to be trusted again, at first.
     stage.every(20, 0..60_000, |at| {
         if at % 3_000 < 2_000 {
@@ -244,7 +235,7 @@ fn an_input_that_is_silent_too_is_passed_over() {
 
 #[test]
 fn when_all_were_silent_the_first_frame_of_any_is_sent() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -257,7 +248,7 @@ fn when_all_were_silent_the_first_frame_of_any_is_sent() {
 
 #[test]
 fn the_input_on_air_goes_on_after_a_silence_of_all() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -269,7 +260,7 @@ fn the_input_on_air_goes_on_after_a_silence_of_all() {
 
 #[test]
 fn at_the_start_the_preferred_input_is_waited_for() {
-    let (stage, _primary, backup) = pair(&[]);
+    let (stage, _primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..500, |at| backup.push(Frame::at(at)));
     assert_eq!(stage.sent(), []);
     stage.every(20, 500..1_000, |at| backup.push(Frame::at(at)));
@@ -279,7 +270,7 @@ fn at_the_start_the_preferred_input_is_waited_for() {
 
 #[test]
 fn with_immediate_fallback_the_first_to_come_is_first_on_air() {
-    let (stage, primary, backup) = pair(&[("immediate-fallback", "true")]);
+    let (stage, primary, backup) = pair(&raw(), &[("immediate-fallback", "true")]);
     stage.every(20, 0..200, |at| backup.push(Frame::at(at)));
     assert_eq!(stage.sent().runs(), [(1, 10)]);
     stage.every(20, 200..400, |at| {
@@ -291,7 +282,7 @@ fn with_immediate_fallback_the_first_to_come_is_first_on_air() {
 
 #[test]
 fn immediate_fallback_is_for_the_start_only() {
-    let (stage, primary, backup) = pair(&[("immediate-fallback", "true")]);
+    let (stage, primary, backup) = pair(&raw(), &[("immediate-fallback", "true")]);
     stage.every(20, 0..3_000, |at| primary.push(Frame::at(at)));
     stage.every(20, 3_000..4_000, |at| {
         backup.push(Frame::at(at));
@@ -302,7 +293,7 @@ fn immediate_fallback_is_for_the_start_only() {
 
 #[test]
 fn with_stop_on_eos_the_end_of_the_input_on_air_is_the_end() {
-    let (stage, primary, backup) = pair(&[("stop-on-eos", "true")]);
+    let (stage, primary, backup) = pair(&raw(), &[("stop-on-eos", "true")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -318,7 +309,7 @@ fn with_stop_on_eos_the_end_of_the_input_on_air_is_the_end() {
 
 #[test]
 fn a_change_of_priority_counts_at_once() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "0")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "0")]);
     primary.sink.set_property("priority", 5u32);
     backup.sink.set_property("priority", 7u32);
     stage.every(20, 0..200, |at| {
@@ -340,7 +331,7 @@ fn a_change_of_priority_counts_at_once() {
 
 #[test]
 fn the_health_of_a_healthy_standby_does_not_flicker() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let notified = Arc::new(AtomicUsize::new(0));
     for pad in [&primary.sink, &backup.sink] {
         let notified = notified.clone();
@@ -358,7 +349,7 @@ fn the_health_of_a_healthy_standby_does_not_flicker() {
 
 #[test]
 fn a_silent_input_is_not_healthy_and_its_return_is_told() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     assert!(!primary.is_healthy());
     primary.push(Frame::at(0));
     backup.push(Frame::at(0));
@@ -372,7 +363,7 @@ fn a_silent_input_is_not_healthy_and_its_return_is_told() {
 
 #[test]
 fn the_longest_timeout_never_ends_and_an_end_still_counts() {
-    let (stage, primary, backup) = pair(&[("timeout", "18446744073709551614")]);
+    let (stage, primary, backup) = pair(&raw(), &[("timeout", "18446744073709551614")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -393,7 +384,7 @@ fn the_longest_timeout_never_ends_and_an_end_still_counts() {
 
 #[test]
 fn no_timeout_at_all_neither_hangs_nor_goes_back() {
-    let (stage, primary, backup) = pair(&[("timeout", "0")]);
+    let (stage, primary, backup) = pair(&raw(), &[("timeout", "0")]);
     stage.every(20, 0..2_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -404,7 +395,7 @@ fn no_timeout_at_all_neither_hangs_nor_goes_back() {
 
 #[test]
 fn a_timeout_changed_while_playing_counts_at_once() {
-    let (stage, primary, backup) = pair(&[("timeout", "10000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("timeout", "10000000000")]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -417,7 +408,7 @@ fn a_timeout_changed_while_playing_counts_at_once() {
 
 #[test]
 fn another_run_begins_as_new() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));

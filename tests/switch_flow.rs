@@ -6,20 +6,11 @@ mod stage;
 
 use gst::prelude::*;
 use gstfailover::switch::FailoverSwitch;
-use stage::{Feed, Frame, Frames, Seen, Stage, bounded, caps, h264, ms, raw};
+use stage::{Feed, Frame, Frames, Seen, Stage, bounded, caps, h264, ms, pair, raw};
 use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
 
 /// A sink that takes nothing any more.
 struct Block {
@@ -72,7 +63,7 @@ fn resting() -> (
     Feed,
     JoinHandle<Result<gst::FlowSuccess, gst::FlowError>>,
 ) {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let switch = stage.switch.downcast_ref::<FailoverSwitch>();
     switch.expect("a failoverswitch").let_rest(1);
     stage.every(20, 0..2_000, |at| {
@@ -128,7 +119,7 @@ fn a_standby_that_rests_holds_up_no_stop() {
 #[test]
 fn a_sink_that_blocks_for_longer_than_the_timeout_is_not_a_dead_input() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         stage.every(20, 0..1_000, |at| {
             primary.push(Frame::at(at));
             backup.push(Frame::at(at));
@@ -158,7 +149,7 @@ fn a_sink_that_blocks_for_longer_than_the_timeout_is_not_a_dead_input() {
 #[test]
 fn a_standby_never_waits_for_a_sink_that_blocks() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         stage.every(20, 0..200, |at| {
             primary.push(Frame::at(at));
             backup.push(Frame::at(at));
@@ -197,7 +188,7 @@ fn a_live_standby_is_never_held_up() {
 #[test]
 fn a_flush_reaches_the_sink_behind_a_blocked_push() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         stage.every(20, 0..200, |at| {
             primary.push(Frame::at(at));
             backup.push(Frame::at(at));
@@ -238,7 +229,7 @@ fn a_flush_ends_a_wait_for_the_clock() {
 
 #[test]
 fn after_a_flush_a_segment_comes_before_the_data() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -269,7 +260,7 @@ fn after_a_flush_a_segment_comes_before_the_data() {
 
 #[test]
 fn a_flush_of_a_standby_stays_with_it() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -289,7 +280,7 @@ fn a_flush_of_a_standby_stays_with_it() {
 #[test]
 fn a_flush_of_a_standby_waits_for_no_push() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         stage.every(20, 0..200, |at| {
             primary.push(Frame::at(at));
             backup.push(Frame::at(at));
@@ -305,7 +296,7 @@ fn a_flush_of_a_standby_waits_for_no_push() {
 
 #[test]
 fn a_flush_does_not_make_raw_pictures_wait_for_key_frames() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     backup.flush();
     backup.segment();
     let all_delta = |at| Frame::at(at).delta_unless(false);
@@ -327,7 +318,7 @@ fn a_flush_does_not_make_raw_pictures_wait_for_key_frames() {
 #[test]
 fn a_pad_released_while_its_push_is_stuck_lets_everybody_go() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[]);
+        let (stage, primary, backup) = pair(&raw(), &[]);
         stage.every(20, 0..200, |at| {
             primary.push(Frame::at(at));
             backup.push(Frame::at(at));
@@ -373,7 +364,7 @@ fn odd_caps_are_harmless() {
         "nonsense/of-some-kind",
         "video/x-raw(memory:Nowhere),format=NV12",
     ];
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let mut from = 0;
     for description in odd {
         primary.start(&caps(description));
@@ -389,7 +380,7 @@ fn odd_caps_are_harmless() {
 
 #[test]
 fn buffers_in_a_list_are_sent_each() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&raw(), &[]);
     primary.push(Frame::at(0));
     stage.to(40);
     let mut list = gst::BufferList::new();
@@ -410,7 +401,7 @@ fn buffers_in_a_list_are_sent_each() {
 
 #[test]
 fn sticky_events_that_nobody_knows_do_not_stop_the_flow() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&raw(), &[]);
     let structure = gst::Structure::new_empty("odd-sticky");
     primary.push(Frame::at(0));
     primary
@@ -429,7 +420,7 @@ fn sticky_events_that_nobody_knows_do_not_stop_the_flow() {
 
 #[test]
 fn nothing_is_left_when_it_is_gone() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..2_000, |at| {
         if at < 1_000 {
             primary.push(Frame::at(at));

@@ -5,16 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, bounded, ms, raw, switch};
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
+use stage::{Frame, Frames, Stage, bounded, ms, pair, raw, switch};
 
 #[test]
 fn the_least_latency_is_never_above_the_most() {
@@ -46,7 +37,7 @@ fn the_least_latency_is_never_above_the_most() {
 
 #[test]
 fn an_input_that_is_not_linked_or_not_live_does_not_spoil_the_latency() {
-    let (stage, primary, backup) = pair(&[("latency", "100000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("latency", "100000000")]);
     primary.declare(true, 40, Some(200));
     backup.declare(false, 0, None);
     stage.switch.request_pad_simple("sink_9").expect("sink_9");
@@ -57,7 +48,7 @@ fn an_input_that_is_not_linked_or_not_live_does_not_spoil_the_latency() {
 
 #[test]
 fn a_latency_event_reaches_every_input() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     primary.push(Frame::at(0));
     assert!(stage.out.ask(gst::event::Latency::new(ms(300))));
     for feed in [&primary, &backup] {
@@ -71,7 +62,7 @@ fn a_latency_event_reaches_every_input() {
 
 #[test]
 fn a_change_of_latency_while_playing_is_told_and_counts() {
-    let (stage, _primary, _backup) = pair(&[]);
+    let (stage, _primary, _backup) = pair(&raw(), &[]);
     let before = stage.messages(gst::MessageType::Latency).len();
     stage.switch.set_property("latency", 700_000_000u64);
     assert_eq!(stage.messages(gst::MessageType::Latency).len(), before + 1);
@@ -80,7 +71,7 @@ fn a_change_of_latency_while_playing_is_told_and_counts() {
 
 #[test]
 fn a_change_of_timeout_is_no_change_of_latency() {
-    let (stage, _primary, _backup) = pair(&[]);
+    let (stage, _primary, _backup) = pair(&raw(), &[]);
     let before = stage.messages(gst::MessageType::Latency).len();
     stage.switch.set_property("timeout", 700_000_000u64);
     assert_eq!(stage.messages(gst::MessageType::Latency).len(), before);
@@ -89,7 +80,7 @@ fn a_change_of_timeout_is_no_change_of_latency() {
 
 #[test]
 fn latency_holds_nothing_back_and_hides_a_failover() {
-    let (stage, primary, backup) = pair(&[("latency", "600000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("latency", "600000000")]);
     stage.every(20, 0..1_000, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -112,7 +103,7 @@ fn latency_holds_nothing_back_and_hides_a_failover() {
 #[test]
 fn where_latency_is_promised_a_sink_that_waits_holds_up_no_input() {
     bounded(|| {
-        let (stage, primary, backup) = pair(&[("latency", "1000000000")]);
+        let (stage, primary, backup) = pair(&raw(), &[("latency", "1000000000")]);
         let waiting = stage.out.hold_up();
         // Both are pushed from here: one that waited for the sink would wait for ever.
         stage.every_unsettled(20, 0..1_000, |at| {
@@ -133,7 +124,7 @@ fn where_latency_is_promised_a_sink_that_waits_holds_up_no_input() {
 #[test]
 fn what_is_held_for_a_sink_that_takes_nothing_is_bounded() {
     bounded(|| {
-        let (stage, primary, _backup) = pair(&[("latency", "1000000000")]);
+        let (stage, primary, _backup) = pair(&raw(), &[("latency", "1000000000")]);
         let waiting = stage.out.hold_up();
         let feed = primary.clone();
         let pushing = std::thread::spawn(move || {
@@ -152,7 +143,7 @@ fn what_is_held_for_a_sink_that_takes_nothing_is_bounded() {
 
 #[test]
 fn an_end_comes_after_all_that_is_held() {
-    let (stage, primary, backup) = pair(&[("latency", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("latency", "1000000000")]);
     let waiting = stage.out.hold_up();
     stage.every_unsettled(20, 0..500, |at| primary.push(Frame::at(at)));
     backup.eos();

@@ -5,20 +5,11 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Stage, raw, switch};
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
+use stage::{Frame, Frames, Stage, pair, raw, switch};
 
 #[test]
 fn when_the_active_pad_is_released_the_next_frame_is_the_others() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -34,7 +25,7 @@ fn when_the_active_pad_is_released_the_next_frame_is_the_others() {
 
 #[test]
 fn without_auto_switch_a_released_active_pad_leaves_no_dead_output() {
-    let (stage, primary, backup) = pair(&[("auto-switch", "false")]);
+    let (stage, primary, backup) = pair(&raw(), &[("auto-switch", "false")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -46,7 +37,7 @@ fn without_auto_switch_a_released_active_pad_leaves_no_dead_output() {
 
 #[test]
 fn the_release_of_a_standby_goes_unnoticed() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -60,7 +51,7 @@ fn the_release_of_a_standby_goes_unnoticed() {
 
 #[test]
 fn an_input_that_was_released_may_be_asked_for_again() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));

@@ -6,20 +6,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Sent, Stage, h264, pcm, raw, switch};
-
-fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
-    stage.play();
-    (stage, primary, backup)
-}
-
-/// A frame of a stream that has a key frame each second, the first at `phase`.
-fn in_gop(at: u64, phase: u64) -> Frame {
-    Frame::at(at).delta_unless(at % 1_000 == phase)
-}
+use stage::{Feed, Frame, Frames, Sent, Stage, h264, in_gop, pair, pcm, raw, switch};
 
 /// Every 20 ms one frame is shown, and no frame without those that it needs.
 fn assert_whole(sent: &[Sent]) {

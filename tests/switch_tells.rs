@@ -5,16 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Seen, Stage, caps, h264, raw};
-
-/// A stage with a primary and a backup of raw pictures, playing.
-fn pair(properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", &raw()), stage.feed("sink_1", &raw()));
-    stage.play();
-    (stage, primary, backup)
-}
+use stage::{Feed, Frame, Frames, Seen, Stage, caps, h264, pair, raw};
 
 /// There and back: a stall at 1 s, a return at about 4 s.
 fn there_and_back(stage: &Stage, primary: &Feed, backup: &Feed) {
@@ -33,7 +24,7 @@ fn input_of(stats: &gst::Structure, input: usize) -> gst::Structure {
 
 #[test]
 fn the_programme_is_one_stream_with_one_segment_over_all_cuts() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     there_and_back(&stage, &primary, &backup);
     assert_eq!(stage.sent().runs().len(), 3);
     assert_eq!(stage.out.events(gst::EventType::StreamStart).len(), 1);
@@ -63,7 +54,7 @@ fn caps_are_sent_again_where_they_differ() {
 
 #[test]
 fn caps_that_change_on_air_are_passed_on() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let small = caps("video/x-raw,format=I420,width=8,height=8,framerate=50/1");
     stage.every(20, 0..400, |at| {
         if at == 200 {
@@ -79,7 +70,7 @@ fn caps_that_change_on_air_are_passed_on() {
 
 #[test]
 fn tags_of_the_input_on_air_alone_are_passed_on() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let tags = |title: &str| {
         let mut tags = gst::TagList::new();
         if let Some(tags) = tags.get_mut() {
@@ -112,7 +103,7 @@ fn tags_of_the_input_on_air_alone_are_passed_on() {
 
 #[test]
 fn what_a_standby_says_downstream_stays_with_it() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     stage.every(20, 0..200, |at| {
         primary.push(Frame::at(at));
         backup.push(Frame::at(at));
@@ -135,7 +126,7 @@ fn what_a_standby_says_downstream_stays_with_it() {
 
 #[test]
 fn the_report_of_a_failover_has_its_cost() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     there_and_back(&stage, &primary, &backup);
     let reports = stage.told("failover-switched");
     assert_eq!(reports.len(), 3);
@@ -193,7 +184,7 @@ fn the_report_of_an_encoded_cut_has_its_wait_for_the_key_frame() {
 
 #[test]
 fn the_states_of_an_input_are_told_in_their_order() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     there_and_back(&stage, &primary, &backup);
     primary.eos();
     let told = stage.told("failover-input-state");
@@ -215,7 +206,7 @@ fn the_states_of_an_input_are_told_in_their_order() {
 
 #[test]
 fn the_statistics_name_every_input_and_the_last_switch() {
-    let (stage, primary, backup) = pair(&[]);
+    let (stage, primary, backup) = pair(&raw(), &[]);
     let stats = stage.stats();
     assert_eq!(stats.name(), "application/x-failover-stats");
     assert_eq!(
@@ -276,7 +267,7 @@ fn a_standby_keeps_no_more_than_it_needs() {
 
 #[test]
 fn the_active_pad_is_notified_once_for_each_switch() {
-    let (stage, primary, backup) = pair(&[("recovery-time", "1000000000")]);
+    let (stage, primary, backup) = pair(&raw(), &[("recovery-time", "1000000000")]);
     let (told, seen) = std::sync::mpsc::channel();
     stage
         .switch
@@ -326,7 +317,7 @@ fn the_defaults_are_those_that_users_of_its_peers_know() {
 
 #[test]
 fn properties_that_an_operator_turns_can_be_turned_while_playing() {
-    let (stage, ..) = pair(&[]);
+    let (stage, ..) = pair(&raw(), &[]);
     let names = [
         "timeout",
         "startup-timeout",
@@ -351,7 +342,7 @@ fn properties_that_an_operator_turns_can_be_turned_while_playing() {
 
 #[test]
 fn its_pads_are_its_children() {
-    let (stage, primary, _backup) = pair(&[]);
+    let (stage, primary, _backup) = pair(&raw(), &[]);
     let proxy = stage
         .switch
         .dynamic_cast_ref::<gst::ChildProxy>()

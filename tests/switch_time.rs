@@ -5,17 +5,8 @@
 #[path = "support/stage/mod.rs"]
 mod stage;
 
-use stage::{Feed, Frame, Frames, Stage, frame_of, h264, pcm, raw, switch};
+use stage::{Feed, Frame, Frames, Stage, frame_of, h264, pair, pcm, raw, switch};
 use std::ops::Range;
-
-/// A stage with a primary and a backup of these caps, playing.
-fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
-    let all = [&[("timeout", "500000000")], properties].concat();
-    let stage = Stage::new(&all);
-    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
-    stage.play();
-    (stage, primary, backup)
-}
 
 fn steps(span: Range<u64>) -> Vec<u64> {
     span.step_by(20).collect()

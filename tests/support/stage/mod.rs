@@ -92,6 +92,20 @@ pub(crate) fn ms(time: u64) -> gst::ClockTime {
     gst::ClockTime::from_mseconds(time)
 }
 
+/// A frame of a stream that has a key frame each second, the first at `phase`.
+pub(crate) fn in_gop(at: u64, phase: u64) -> Frame {
+    Frame::at(at).delta_unless(at % 1_000 == phase)
+}
+
+/// A stage with a primary and a backup of these caps and a timeout of 500 ms, playing.
+pub(crate) fn pair(caps: &gst::Caps, properties: &[(&str, &str)]) -> (Stage, Feed, Feed) {
+    let all = [&[("timeout", "500000000")], properties].concat();
+    let stage = Stage::new(&all);
+    let (primary, backup) = (stage.feed("sink_0", caps), stage.feed("sink_1", caps));
+    stage.play();
+    (stage, primary, backup)
+}
+
 /// A switch, its clock and its world.
 pub(crate) struct Stage {
     pub(crate) switch: gst::Element,
