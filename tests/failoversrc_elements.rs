@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use gst::prelude::*;
-use programme::{Look, MS, Programme, both, element, gated, open, picture, tone};
+use programme::{Look, MS, Programme, Record, both, element, gated, open, picture, tone};
 use recording::Recording;
 
 const BOTH: [&str; 2] = ["audio_0", "video_0"];
@@ -370,4 +370,75 @@ fn an_input_that_nobody_takes_has_failed_and_harms_no_other() {
     }
     programme.until_all_show(Look::Primary);
     programme.finish(&BOTH);
+}
+
+/// A camera in a bin of the application, behind a pad of that bin.
+fn camera(bin: &gst::Bin, look: Look) -> (gst::Element, gst::GhostPad) {
+    let camera = element(&picture(look));
+    bin.add(&camera).expect("added");
+    let source = camera.static_pad("src").expect("its pad");
+    let pad = gst::GhostPad::builder_with_target(&source).expect("a pad");
+    (camera, pad.name(format!("{look:?}")).build())
+}
+
+#[test]
+fn a_picture_in_the_place_of_another_is_shown_in_its_place() {
+    programme::init();
+    for new_first in [true, false] {
+        let bin = gst::Bin::new();
+        let (old, old_pad) = camera(&bin, Look::Primary);
+        bin.add_pad(&old_pad).expect("added");
+        let programme = Programme::new()
+            .set("primary-source", &bin)
+            .set("timeout", 10_000 * MS)
+            .start();
+        programme.until_output_shows("video_0", Look::Primary);
+        let add = || {
+            let (new, pad) = camera(&bin, Look::Third);
+            pad.set_active(true).expect("active");
+            bin.add_pad(&pad).expect("added");
+            new.sync_state_with_parent().expect("playing");
+        };
+        let remove = || {
+            old.set_locked_state(true);
+            old.set_state(gst::State::Null).expect("NULL");
+            bin.remove_pad(&old_pad).expect("removed");
+            bin.remove(&old).expect("removed");
+        };
+        if new_first {
+            add();
+            remove();
+        } else {
+            remove();
+            add();
+        }
+        programme.until_output_shows("video_0", Look::Third);
+        programme.check_switches(&[START]);
+        programme.stop();
+    }
+}
+
+#[test]
+fn a_file_waits_in_a_pause_and_goes_on() {
+    for form in ["decoded", "encoded"] {
+        let file = Recording::new(Look::Primary, 3, "mp4");
+        let programme = Programme::new()
+            .set("primary-uri", file.uri())
+            .set_nick("output", form)
+            .start();
+        let pictures = |record: &Record| record.output("video_0").map_or(0, |o| o.passed.len());
+        programme.until("a second of pictures", |record| pictures(record) >= 25);
+        for _ in 0..3 {
+            programme::set_state_bounded(&programme.pipeline, gst::State::Paused);
+            // A file that is not held up is at its end in no time.
+            let ended = programme.comes_true(Duration::from_millis(300), |r| r.told(0, "down"));
+            assert!(!ended, "it played on in the pause");
+            programme.play();
+        }
+        programme.until("the end", |record| {
+            record.output("video_0").is_some_and(|o| o.eos)
+        });
+        let record = programme.record();
+        assert!(pictures(&record) >= 74, "{form}: {}", pictures(&record));
+    }
 }

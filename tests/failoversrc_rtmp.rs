@@ -10,6 +10,7 @@ mod programme;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
+use gst::prelude::*;
 use lab::{Picture, Publisher, Server};
 use programme::{Look, MS, Programme};
 
@@ -114,6 +115,31 @@ fn a_second_run_goes_on_air_like_the_first() -> io::Result<()> {
         programme.play();
         programme.until_all_show(Look::Primary);
     }
+    programme.finish_without_outputs();
+    Ok(())
+}
+
+/// An application such as playbin waits for that.
+#[test]
+fn that_there_are_no_more_pads_is_known_with_the_second() -> io::Result<()> {
+    let server = Server::start()?;
+    let _primary = publish(&server, "primary", drawn(Look::Primary))?;
+    let programme = Programme::new().set("primary-uri", server.url("primary"));
+    let (tell, told) = std::sync::mpsc::channel();
+    programme.src.connect_no_more_pads(move |src| {
+        let position = src.query_position::<gst::ClockTime>();
+        let _ = tell.send((src.num_src_pads(), position));
+    });
+    programme.play();
+    let (pads, position) = told
+        .recv_timeout(Duration::from_secs(40))
+        .expect("no more pads");
+    assert_eq!(pads, 2);
+    // flvdemux alone waits for six seconds of the stream.
+    assert!(
+        position < Some(gst::ClockTime::from_seconds(5)),
+        "{position:?}"
+    );
     programme.finish_without_outputs();
     Ok(())
 }

@@ -80,6 +80,62 @@ fn once_it_is_stopped_no_attempt_begins() {
 }
 
 #[test]
+fn it_may_be_stopped_while_an_output_is_made() {
+    let (pipeline, _) = launch(&format!(
+        "failoversrc name=in primary-uri={} startup-timeout=100000000 ! fakesink async=false",
+        nowhere()
+    ));
+    let (tell, told) = channel();
+    let weak = pipeline.downgrade();
+    pipeline.connect("deep-element-added", false, move |values| {
+        let element = values.get(2)?.get::<gst::Element>().ok()?;
+        if element.name().ends_with("-queue") {
+            let _ = weak.upgrade()?.set_state(gst::State::Null);
+            let _ = tell.send(());
+        }
+        None
+    });
+    for _ in 0..2 {
+        pipeline.set_state(gst::State::Playing).expect("PLAYING");
+        told.recv_timeout(PATIENCE).expect("it hangs");
+        assert!(programme::set_state_bounded(&pipeline, gst::State::Null));
+    }
+}
+
+#[test]
+fn a_position_is_answered_however_it_stands() {
+    let (pipeline, source) = launch(
+        "failoversrc name=in primary-source=\"videotestsrc is-live=true ! x264enc tune=zerolatency\" \
+         ! fakesink name=out signal-handoffs=true",
+    );
+    let (tell, flows) = channel();
+    let out = pipeline.by_name("out").expect("out");
+    out.connect("handoff", false, move |_| {
+        let _ = tell.send(());
+        None
+    });
+    let (asked, answers) = channel();
+    let ask = move |source: &gst::Element| {
+        let position = source.query_position::<gst::ClockTime>();
+        let _ = asked.send(position);
+    };
+    let on_removed = ask.clone();
+    source.connect_pad_removed(move |source, _| on_removed(source));
+    pipeline.set_state(gst::State::Playing).expect("PLAYING");
+    for _ in 0..3 {
+        flows.recv_timeout(PATIENCE).expect("pictures");
+    }
+    ask(&source);
+    let position = answers.recv().expect("an answer");
+    assert!(position > Some(gst::ClockTime::ZERO), "{position:?}");
+    // GLib's own complaints end the test.
+    gst::glib::log_set_always_fatal(
+        gst::glib::LogLevels::LEVEL_CRITICAL | gst::glib::LogLevels::LEVEL_ERROR,
+    );
+    assert!(programme::set_state_bounded(&pipeline, gst::State::Null));
+}
+
+#[test]
 fn anything_may_be_asked_while_an_output_is_made() {
     let (pipeline, source) = launch(
         "failoversrc name=in primary-source=\"videotestsrc is-live=true\" ! fakesink name=out signal-handoffs=true",

@@ -20,6 +20,8 @@ fn when_the_active_pad_is_released_the_next_frame_is_the_others() {
     assert_eq!(stage.sent().runs(), [(0, 10), (1, 10)]);
     assert_eq!(stage.sent().longest_step(), 20);
     assert_eq!(stage.active_pad(), Some(backup.sink));
+    assert_eq!(stage.switches(), [switch(0, 1, "closed")]);
+    assert_eq!(stage.stats().get("num-switches"), Ok(1u64));
     stage.out.assert_one_programme();
 }
 

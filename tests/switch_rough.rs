@@ -186,9 +186,68 @@ fn a_stream_that_nobody_has_any_more_ends() {
             both(at);
             picture.push(Frame::at(at));
         });
+        if others == 0 {
+            out.wait_for_eos();
+        }
         // The backup's sound may still be needed.
         assert_eq!(out.is_eos(), others == 0);
         assert!(!stage.out.is_eos(), "the picture goes on");
         assert_eq!(stage.sent().len(), 100);
     }
+}
+
+#[test]
+fn a_sound_that_only_the_primary_has_comes_back_with_it() {
+    let stage = Stage::new(&[("timeout", "500000000"), ("recovery-time", "0")]);
+    let (picture, sound) = with_sound(&stage, 0);
+    let backup = stage.feed("sink_1", &raw());
+    let out = stage.output("src_1");
+    stage.play();
+    let primary = |at| {
+        picture.push(Frame::at(at));
+        sound.push(Frame::at(at));
+    };
+    stage.every(20, 0..1_000, |at| {
+        primary(at);
+        backup.push(Frame::at(at));
+    });
+    // One after the other, as they do.
+    sound.eos();
+    picture.eos();
+    stage.every(20, 1_000..3_000, |at| backup.push(Frame::at(at)));
+    assert!(!out.is_eos());
+    for (feed, caps) in [(&picture, raw()), (&sound, pcm())] {
+        feed.start(&caps);
+    }
+    stage.every(20, 3_000..4_000, |at| {
+        primary(at);
+        backup.push(Frame::at(at));
+    });
+    assert_eq!(
+        stage.switches(),
+        [switch(0, 1, "eos"), switch(1, 0, "recovered")]
+    );
+    assert!(out.frames().len() >= 95, "{}", out.frames().len());
+}
+
+#[test]
+fn a_stream_that_ended_alone_may_begin_again() {
+    let stage = Stage::usual();
+    let (picture, sound) = with_sound(&stage, 0);
+    let out = stage.output("src_1");
+    stage.play();
+    stage.every(20, 0..1_000, |at| {
+        picture.push(Frame::at(at));
+        sound.push(Frame::at(at));
+    });
+    sound.eos();
+    stage.every(20, 1_000..2_000, |at| picture.push(Frame::at(at)));
+    out.wait_for_eos();
+    sound.start(&pcm());
+    stage.every(20, 2_000..3_000, |at| {
+        picture.push(Frame::at(at));
+        sound.push(Frame::at(at));
+    });
+    assert_eq!(out.events(gst::EventType::StreamStart).len(), 2);
+    assert_eq!(out.frames().len(), 100);
 }

@@ -5,7 +5,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Seen, Stage, caps, h264, pair, raw};
+use stage::{Feed, Frame, Frames, Seen, Stage, aac, caps, h264, pair, pcm, raw};
 
 /// There and back: a stall at 1 s, a return at about 4 s.
 fn there_and_back(stage: &Stage, primary: &Feed, backup: &Feed) {
@@ -350,4 +350,40 @@ fn its_pads_are_its_children() {
     assert_eq!(proxy.children_count(), 2);
     proxy.set_child_property("sink_0::priority", 8u32);
     assert_eq!(primary.sink.property::<u32>("priority"), 8);
+}
+
+#[test]
+fn how_far_the_sound_begins_from_the_picture_is_told() {
+    for (pictures, caps, by) in [
+        (h264(), aac(), -8),
+        (h264(), aac(), 8),
+        (raw(), pcm(), -8),
+        (raw(), pcm(), 8),
+    ] {
+        let stage = Stage::usual();
+        let feeds: Vec<_> = (0..2)
+            .map(|input| {
+                let sound = stage.feed(&format!("sink_{input}_1"), &caps);
+                (stage.feed(&format!("sink_{input}"), &pictures), sound)
+            })
+            .collect();
+        stage.play();
+        let push = |(picture, sound): &(Feed, Feed), at: u64| {
+            picture.push(stage::frame_of(&pictures, at));
+            sound.push(Frame::at(at.saturating_add_signed(by)));
+        };
+        stage.every(20, 20..1_000, |at| {
+            feeds.iter().for_each(|feed| push(feed, at))
+        });
+        stage.every(20, 1_000..3_000, |at| push(&feeds[1], at));
+        let report = stage.told("failover-switched").pop().expect("a switch");
+        assert_eq!(report.get::<&str>("cause"), Ok("stall"));
+        // Raw sound is cut where the picture begins.
+        let expected = if caps == pcm() { 0 } else { by * 1_000_000 };
+        assert_eq!(
+            report.get("audio-video-offset"),
+            Ok(expected),
+            "{caps} {by}"
+        );
+    }
 }

@@ -22,14 +22,16 @@ pub(super) struct Registered {
 }
 
 impl FailoverSrc {
-    /// Puts a new source into the bin, in NULL; its pads will be attached as they come.
+    /// Puts a new source into the bin, in NULL; its pads will be attached as they come. Not where the application
+    /// has ended the run from its handler.
     pub(super) fn prepare(
         &self,
+        run: u64,
         input: InputId,
         number: u64,
         description: &Description,
         source: &Source,
-    ) {
+    ) -> bool {
         let obj = self.obj();
         obj.emit_by_name::<()>(
             "configure-source",
@@ -37,14 +39,20 @@ impl FailoverSrc {
         );
         // Its state is its own: the bin never waits for it.
         source.bin.set_locked_state(true);
-        self.registered().insert(
-            input,
-            Registered {
-                number,
-                description: description.clone(),
-                again: Again::Soon,
-            },
-        );
+        {
+            let mut registered = self.registered();
+            if self.run() != run {
+                return false;
+            }
+            registered.insert(
+                input,
+                Registered {
+                    number,
+                    description: description.clone(),
+                    again: Again::Soon,
+                },
+            );
+        }
         let weak = obj.downgrade();
         source.listen(move |message| {
             if let Some(element) = weak.upgrade() {
@@ -58,9 +66,9 @@ impl FailoverSrc {
             }
         });
         let weak = obj.downgrade();
-        source.bin.connect_pad_removed(move |_, pad| {
+        source.bin.connect_pad_removed(move |bin, pad| {
             if let Some(element) = weak.upgrade() {
-                element.imp().detach(input, number, pad);
+                element.imp().detach(input, number, bin, pad);
             }
         });
         let weak = obj.downgrade();
@@ -72,6 +80,7 @@ impl FailoverSrc {
         if let Err(error) = obj.add(&source.bin) {
             gst::error!(CAT, imp = self, "input {}: {error}", input.0);
         }
+        self.run() == run
     }
 
     /// Takes a source out of the bin; it is not in NULL yet.
@@ -119,7 +128,8 @@ impl FailoverSrc {
     }
 
     fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {
-        let Some((kind, index)) = place_of(pad).filter(|_| self.is_present(input, number)) else {
+        let run = self.run();
+        let Some(kind) = kind_of(pad).filter(|_| self.is_present(input, number)) else {
             return;
         };
         if let Err(text) = self.check_playable(pad) {
@@ -127,12 +137,10 @@ impl FailoverSrc {
             self.give_up(input, number, text, Again::Soon);
             return;
         }
-        match self.lead(input, number, pad, kind, index) {
-            Ok(Some(ghost)) => {
-                gst::info!(CAT, imp = self, "new output {}", ghost.name());
-                let _ = self.obj().add_pad(&ghost);
-            }
+        match self.lead(run, (input, number), pad, kind) {
+            Ok(Some(ghost)) => self.show(run, &ghost),
             Ok(None) => (),
+            Err(_) if self.run() != run => (),
             Err(error) => gst::error!(CAT, imp = self, "input {}: {error}", input.0),
         }
         self.update_slates();
@@ -141,11 +149,10 @@ impl FailoverSrc {
     /// Leads a source's pad through the switch to its output, which is made if need be.
     fn lead(
         &self,
-        input: InputId,
-        number: u64,
+        run: u64,
+        (input, number): (InputId, u64),
         pad: &gst::Pad,
         kind: Kind,
-        index: usize,
     ) -> Result<Option<gst::GhostPad>, gst::glib::BoolError> {
         let obj = self.obj();
         let bin = obj.upcast_ref::<gst::Bin>();
@@ -154,7 +161,8 @@ impl FailoverSrc {
         if !self.is_present(input, number) {
             return Ok(None);
         }
-        let (stream, ghost) = self.provide(kind, index)?;
+        let index = self.outputs().free(kind, input, number);
+        let (stream, ghost) = self.provide(run, kind, index)?;
         let name = match stream.0 {
             0 => format!("sink_{}", input.0),
             further => format!("sink_{}_{further}", input.0),
@@ -169,7 +177,8 @@ impl FailoverSrc {
         }
         pad.link(&sink)
             .map_err(|error| gst::glib::bool_error!("{} does not link: {error}", pad.name()))?;
-        self.outputs().fed(kind, index, input, number);
+        self.outputs()
+            .fed(kind, index, (input, number), &pad.name());
         Ok(ghost)
     }
 
@@ -177,6 +186,7 @@ impl FailoverSrc {
     /// pad when it does not any more.
     pub(super) fn provide(
         &self,
+        run: u64,
         kind: Kind,
         number: usize,
     ) -> Result<(StreamId, Option<gst::GhostPad>), gst::glib::BoolError> {
@@ -187,8 +197,24 @@ impl FailoverSrc {
         let obj = self.obj();
         let made = Output::make(obj.upcast_ref(), kind, number, stream, &self.plan());
         let (output, ghost) = made?;
-        self.outputs().add(output);
+        let mut outputs = self.outputs();
+        if self.run() != run {
+            drop(outputs);
+            output.dismantle(obj.upcast_ref());
+            return Err(gst::glib::bool_error!("the run has ended meanwhile"));
+        }
+        outputs.add(output);
         Ok((stream, Some(ghost)))
+    }
+
+    /// A new pad of this run.
+    pub(super) fn show(&self, run: u64, ghost: &gst::GhostPad) {
+        gst::info!(CAT, imp = self, "new output {}", ghost.name());
+        let _ = self.obj().add_pad(ghost);
+        if self.run() != run {
+            let _ = ghost.set_active(false);
+            let _ = self.obj().remove_pad(ghost);
+        }
     }
 
     /// What has no decoder here is a failure of its input, told in clear words.
@@ -201,15 +227,52 @@ impl FailoverSrc {
         }
     }
 
-    fn detach(&self, input: InputId, number: u64, pad: &gst::Pad) {
+    fn detach(&self, input: InputId, number: u64, bin: &impl IsA<gst::Element>, pad: &gst::Pad) {
         if !self.is_present(input, number) {
             return;
         }
-        let Some((kind, index)) = place_of(pad) else {
-            return;
+        let follower = {
+            // One that is just coming is there afterwards, or takes the place that is free then.
+            let _one_at_a_time = lock(&self.making);
+            self.lose(input, number, pad).and_then(|(kind, index)| {
+                let name = self.outputs().follower(kind, index, (input, number))?;
+                Some((kind, bin.static_pad(&name)?))
+            })
         };
-        self.outputs().lost(kind, index, input);
+        if let Some((kind, follower)) = follower {
+            self.move_up(input, number, &follower, kind);
+        }
         self.update_slates();
+    }
+
+    /// This pad feeds its output no more. Which one that was.
+    fn lose(&self, input: InputId, number: u64, pad: &gst::Pad) -> Option<(Kind, usize)> {
+        let (kind, index, stream) = {
+            let mut outputs = self.outputs();
+            let lost = outputs.lost(input, number, &pad.name())?;
+            (lost.kind, lost.number, lost.stream)
+        };
+        self.switch().imp().stream_gone(input, stream);
+        Some((kind, index))
+    }
+
+    /// Leads a stream to the output of the one that it follows, when nothing is on its way through the pad.
+    fn move_up(&self, input: InputId, number: u64, pad: &gst::Pad, kind: Kind) {
+        let (weak, run) = (self.obj().downgrade(), self.run());
+        pad.add_probe(gst::PadProbeType::IDLE, move |pad, _| {
+            if let Some(element) = weak.upgrade() {
+                let shell = element.imp();
+                shell.lose(input, number, pad);
+                if let Some(sink) = pad.peer() {
+                    let _ = pad.unlink(&sink);
+                }
+                if let Err(error) = shell.lead(run, (input, number), pad, kind) {
+                    gst::error!(CAT, imp = shell, "input {}: {error}", input.0);
+                }
+                shell.update_slates();
+            }
+            gst::PadProbeReturn::Remove
+        });
     }
 
     /// Once a run, for applications that wait for it, such as playbin. A stream that nobody knew of
@@ -233,7 +296,6 @@ impl FailoverSrc {
     /// PAUSED→READY: the pads go with the run that they belong to.
     pub(super) fn remove_outputs(&self) {
         let obj = self.obj();
-        let _one_at_a_time = lock(&self.making);
         self.outputs().clear();
         self.said_no_more_pads.store(false, SeqCst);
         for pad in obj.src_pads() {
@@ -257,14 +319,13 @@ impl FailoverSrc {
     }
 }
 
-/// `video_2` is the third picture.
-fn place_of(pad: &gst::Pad) -> Option<(Kind, usize)> {
+/// `video_2` is a picture.
+fn kind_of(pad: &gst::Pad) -> Option<Kind> {
     let name = pad.name();
-    let (kind, number) = name.split_once('_')?;
-    let kind = match kind {
-        "video" => Kind::Video,
-        "audio" => Kind::Audio,
-        _ => return None,
-    };
-    Some((kind, number.parse().ok()?))
+    let (kind, _) = name.split_once('_')?;
+    match kind {
+        "video" => Some(Kind::Video),
+        "audio" => Some(Kind::Audio),
+        _ => None,
+    }
 }

@@ -19,8 +19,7 @@ use crate::switch::SwitchEvent;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,7 +55,6 @@ pub(super) enum Order {
 /// The thread and the way to reach it.
 pub(super) struct Control {
     orders: Sender<Order>,
-    quits: Arc<AtomicBool>,
     /// Closed when the thread has come to its end.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
@@ -71,9 +69,7 @@ struct Input {
 
 struct Owner {
     element: glib::WeakRef<super::FailoverSrc>,
-    /// Nothing is begun any more. Orders are read too late for that: it may be set while the owner waits for
-    /// the application.
-    quits: Arc<AtomicBool>,
+    run: u64,
     inputs: Vec<Input>,
     clock: Stopwatch,
     paused: bool,
@@ -113,10 +109,9 @@ impl Control {
             })
             .collect();
         let hot = resolved.standby == Standby::Hot;
-        let quits = Arc::new(AtomicBool::new(false));
         let mut owner = Owner {
             element: element.downgrade(),
-            quits: quits.clone(),
+            run: element.imp().run(),
             inputs,
             clock: Stopwatch::start(),
             paused: false,
@@ -133,7 +128,6 @@ impl Control {
             .ok()?;
         Some(Self {
             orders,
-            quits,
             ended,
             thread,
         })
@@ -145,7 +139,6 @@ impl Control {
 
     /// Ends the owner and gives up every source. Waits for the owner, unless it is the caller or is held up.
     pub(super) fn stop(self) {
-        self.quits.store(true, SeqCst);
         let _ = self.orders.send(Order::Quit);
         if self.thread.thread().id() == std::thread::current().id() {
             return;
@@ -190,8 +183,11 @@ impl Owner {
         }
     }
 
+    /// The run is over, and nothing is begun any more. The order to quit is read too late for that: the owner may
+    /// just be in a handler of the application.
     fn quits(&self) -> bool {
-        self.quits.load(SeqCst)
+        let element = self.element.upgrade();
+        element.is_none_or(|element| element.imp().run() != self.run)
     }
 
     fn now(&self) -> Moment {

@@ -13,7 +13,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -103,8 +103,10 @@ pub struct FailoverSrc {
     pub(super) has_backup: AtomicBool,
     pub(super) down: AtomicBool,
     pub(super) slates: Mutex<()>,
-    /// Held by whoever makes an output, or takes them all away.
+    /// Held by whoever makes an output.
     pub(super) making: Mutex<()>,
+    /// Counts the stops: what was begun before one is no part of the next run.
+    pub(super) runs: AtomicU64,
     pub(super) said_no_more_pads: AtomicBool,
 }
 
@@ -151,6 +153,11 @@ impl FailoverSrc {
 
     pub(super) fn failures(&self) -> MutexGuard<'_, BTreeMap<InputId, String>> {
         lock(&self.failures)
+    }
+
+    /// The number of this run.
+    pub(super) fn run(&self) -> u64 {
+        self.runs.load(SeqCst)
     }
 
     /// Held by every source that is on its way to stop.
@@ -266,6 +273,7 @@ impl FailoverSrc {
     }
 
     fn stop(&self) {
+        self.runs.fetch_add(1, SeqCst);
         self.playing.store(false, SeqCst);
         lock(&self.orders).take();
         let control = lock(&self.control).take();

@@ -29,9 +29,19 @@ pub(super) struct Output {
     queue: gst::Element,
     pub(super) slate: Option<Slate>,
     pub(super) decode: Option<Decode>,
-    /// The inputs that feed it, each with the attempt that last did.
-    fed_by: BTreeMap<InputId, u64>,
+    /// The inputs that feed it.
+    fed_by: BTreeMap<InputId, Feeder>,
 }
+
+/// The attempt of an input that last fed an output, and by which of its pads.
+struct Feeder {
+    attempt: u64,
+    pad: String,
+    since: Stopwatch,
+}
+
+/// A stream that came so short a time before another one went is the one that follows it.
+const FOLLOWS: Duration = Duration::from_secs(1);
 
 /// An input's streams come one by one, its video up to a group of pictures after its sound. What has
 /// not come after this long is taken for missing.
@@ -122,6 +132,16 @@ impl Output {
         Ok((output, ghost))
     }
 
+    /// Takes out what was made for it.
+    pub(super) fn dismantle(self, bin: &gst::Bin) {
+        let decode = self.decode.map(Cast::upcast);
+        let slate = self.slate.map(Cast::upcast);
+        for element in [Some(self.queue), decode, slate].into_iter().flatten() {
+            let _ = element.set_state(gst::State::Null);
+            let _ = bin.remove(&element);
+        }
+    }
+
     /// The end of a stream that no input has ever fed.
     pub(super) fn end_unfed(&self) {
         let sink = self.queue.static_pad("sink");
@@ -160,6 +180,18 @@ impl Outputs {
         self.find(kind, number).map(|output| output.stream)
     }
 
+    /// Which of its kind a new stream of an attempt is: the first that it does not feed yet. A stream in the place of
+    /// one that has gone takes that one's output.
+    pub(super) fn free(&self, kind: Kind, input: InputId, attempt: u64) -> usize {
+        let of_kind = self.all.iter().filter(|output| output.kind == kind);
+        let feeds = |output: &&Output| {
+            let by = output.fed_by.get(&input);
+            by.is_some_and(|feeder| feeder.attempt == attempt)
+        };
+        let taken: Vec<_> = of_kind.filter(feeds).map(|output| output.number).collect();
+        (0..).find(|number| !taken.contains(number)).unwrap_or(0)
+    }
+
     /// The stream of the output that is made next.
     pub(super) fn next_stream(&self) -> StreamId {
         StreamId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
@@ -171,18 +203,26 @@ impl Outputs {
 
     /// An input feeds this output from now on. What an earlier attempt fed is forgotten only now:
     /// while nothing new comes, its last picture stands.
-    pub(super) fn fed(&mut self, kind: Kind, number: usize, input: InputId, attempt: u64) {
+    pub(super) fn fed(
+        &mut self,
+        kind: Kind,
+        number: usize,
+        (input, attempt): (InputId, u64),
+        by: &str,
+    ) {
         for output in &mut self.all {
-            if output
-                .fed_by
-                .get(&input)
-                .is_some_and(|earlier| *earlier < attempt)
-            {
+            let earlier = output.fed_by.get(&input);
+            if earlier.is_some_and(|earlier| earlier.attempt < attempt) {
                 output.fed_by.remove(&input);
             }
         }
         if let Some(output) = self.find(kind, number) {
-            output.fed_by.insert(input, attempt);
+            let feeder = Feeder {
+                attempt,
+                pad: by.to_owned(),
+                since: Stopwatch::start(),
+            };
+            output.fed_by.insert(input, feeder);
         }
         let since = self.feeding.get(&input);
         if since.is_none_or(|(earlier, _)| *earlier < attempt) {
@@ -190,11 +230,30 @@ impl Outputs {
         }
     }
 
-    /// A stream of an input has vanished while its source goes on.
-    pub(super) fn lost(&mut self, kind: Kind, number: usize, input: InputId) {
-        if let Some(output) = self.find(kind, number) {
-            output.fed_by.remove(&input);
-        }
+    /// A pad of an input has vanished while its source goes on, or feeds another output. The one that it has fed.
+    pub(super) fn lost(&mut self, input: InputId, attempt: u64, by: &str) -> Option<&Output> {
+        let feeds = |output: &&mut Output| {
+            let present = output.fed_by.get(&input);
+            present.is_some_and(|feeder| feeder.attempt == attempt && feeder.pad == by)
+        };
+        let output = self.all.iter_mut().find(feeds)?;
+        output.fed_by.remove(&input);
+        Some(output)
+    }
+
+    /// The pad of the stream that follows the one which this output had: a demuxer adds the new one before it
+    /// takes the old one away.
+    pub(super) fn follower(&self, kind: Kind, number: usize, of: (InputId, u64)) -> Option<String> {
+        let (input, attempt) = of;
+        let further = |output: &&Output| output.kind == kind && output.number > number;
+        let mut feeders = self
+            .all
+            .iter()
+            .filter(further)
+            .filter_map(|o| o.fed_by.get(&input));
+        let follows =
+            |feeder: &&Feeder| feeder.attempt == attempt && feeder.since.elapsed() < FOLLOWS;
+        feeders.find(follows).map(|feeder| feeder.pad.clone())
     }
 
     /// A stream of an input has ended. What follows for the others is waited for, as at the start.

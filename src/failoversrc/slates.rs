@@ -4,7 +4,6 @@
 use super::imp::{FailoverSrc, lock};
 use crate::policy::StreamId;
 use crate::sources::Kind;
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -36,18 +35,21 @@ impl FailoverSrc {
 
     /// One picture and one sound, where there is none yet.
     fn provide_missing(&self) {
+        let run = self.run();
         let new: Vec<_> = {
             let _one_at_a_time = lock(&self.making);
-            let made = [Kind::Video, Kind::Audio].map(|kind| self.provide(kind, 0));
+            let made = [Kind::Video, Kind::Audio].map(|kind| self.provide(run, kind, 0));
             made.into_iter().filter_map(|made| made.ok()?.1).collect()
         };
         for ghost in new {
             // The application may stop all from its handler.
-            if self.has_control() {
-                let _ = self.obj().add_pad(&ghost);
+            if self.run() == run {
+                self.show(run, &ghost);
             }
         }
-        self.say_no_more_pads();
+        if self.run() == run {
+            self.say_no_more_pads();
+        }
     }
 
     pub(super) fn end_slate(&self, stream: StreamId) {
@@ -64,7 +66,7 @@ impl FailoverSrc {
                 slate.end();
             }
         }
-        self.switch().imp().send_eos_behind();
+        self.switch().imp().send_eos_behind(|_| true);
     }
 
     /// The application wants no more, perhaps before anything has come: whoever waits for a pad, as a muxer

@@ -43,6 +43,13 @@ pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Res
         end_with(demuxer, other);
         demuxer.connect_pad_added(|_, pad| count_from_zero(pad));
         bin.watch(demuxer);
+        // An FLV stream has one picture and one sound; flvdemux waits for a second for six seconds.
+        let weak = bin.downgrade();
+        demuxer.connect_pad_added(move |demuxer, _| {
+            if let Some(bin) = weak.upgrade() {
+                bin.settle(demuxer.upcast_ref());
+            }
+        });
     }
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(super) struct Outbox {
     pub(super) health: Vec<FailoverSwitchPad>,
     pub(super) key_frames: Vec<FailoverSwitchPad>,
     pub(super) latency_changed: bool,
+    /// Streams that nobody has any more.
+    pub(super) over: Vec<StreamId>,
     /// The policy was asked: its next wake-up may have moved.
     pub(super) consulted: bool,
 }
@@ -76,6 +78,9 @@ impl FailoverSwitch {
         }
         if let Some(report) = outbox.switched {
             self.tell_switched(report);
+        }
+        for stream in outbox.over {
+            self.send_eos_behind(|one| one == stream);
         }
         if outbox.latency_changed {
             let obj = self.obj();
@@ -174,7 +179,9 @@ impl State {
         while let Some(action) = self.policy.next_action() {
             self.carry_out(action, now, outbox);
         }
-        self.next_wake = self.policy.next_wake();
+        self.note_streams_over(now, outbox);
+        let over = self.inputs.values().filter_map(|input| input.goes_on_at);
+        self.next_wake = over.chain(self.policy.next_wake()).min();
     }
 
     /// The hot path only leaves stamps; before it decides, the policy gets them all.
@@ -201,10 +208,10 @@ impl State {
     fn carry_out(&mut self, action: Action, now: Moment, outbox: &mut Outbox) {
         match action {
             Action::Switch {
+                from,
                 to,
                 cause,
                 detection,
-                ..
             } => {
                 if self.is_on_air(to) {
                     // Back before the cut was made.
@@ -215,6 +222,7 @@ impl State {
                 outbox.ask_key_frame(gate.and_then(|stream| self.sink(to, stream)));
                 let left = self.pending.take().is_some_and(|pending| pending.left);
                 self.pending = Some(Pending {
+                    from,
                     to,
                     cause,
                     detection,
@@ -360,6 +368,20 @@ impl FailoverSwitch {
         });
     }
 
+    /// A stream has gone from its source; another may come in its place.
+    pub(crate) fn stream_gone(&self, input: InputId, stream: StreamId) {
+        if let Some(sink) = self.state().sink_mut(input, stream) {
+            sink.standby.clear();
+            sink.stamp = None;
+            sink.begun = false;
+            sink.open = false;
+            sink.gone = true;
+        }
+        self.consult(|policy, now| {
+            policy.observe(now, Observation::StreamRemoved { input, stream });
+        });
+    }
+
     pub(crate) fn failed(&self, input: InputId, cause: Cause) {
         self.consult(|policy, now| policy.observe(now, Observation::Failed { input, cause }));
     }
@@ -378,19 +400,24 @@ impl FailoverSwitch {
     pub(crate) fn set_halted(&self, halted: bool) {
         let mut state = self.state();
         state.halted = halted;
-        if !halted {
-            // What was missed meanwhile is not caught up on: live goes on with what is now.
-            for input in state.inputs.values_mut() {
-                input.timeline.reset();
-                for sink in input.sinks.values_mut() {
-                    sink.standby.clear();
-                    sink.open = false;
-                }
+        if halted {
+            return;
+        }
+        // What was missed meanwhile is not caught up on: live goes on with what is now.
+        let live = |input: &&mut super::state::Input| input.timeline.is_live();
+        for input in state.inputs.values_mut().filter(live) {
+            input.timeline.reset();
+            for sink in input.sinks.values_mut() {
+                sink.standby.clear();
+                sink.open = false;
             }
-            for output in state.outputs.values_mut() {
-                output.discont = true;
-                output.withheld.clear();
-            }
+        }
+        for output in state.outputs.values_mut() {
+            output.discont = true;
+            output.withheld.clear();
+        }
+        for input in state.inputs.values() {
+            input.wake_waiters();
         }
     }
 

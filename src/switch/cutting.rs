@@ -122,7 +122,7 @@ impl State {
             return;
         };
         let Plan { to, gate, .. } = plan;
-        let from = self.on_air.replace(to);
+        let from = self.on_air.replace(to).or(pending.from);
         let report = self.report(gate, &pending, from, plan.start, now);
         if let Some(old) = from
             .filter(|from| *from != to)
@@ -226,19 +226,25 @@ impl State {
         }
     }
 
-    /// How far from the picture's start the sound of the same input will start.
+    /// How far from the picture's start the sound of the same input will start: raw sound is cut there, of
+    /// encoded sound the piece is sent that lies behind it for the greater part.
     fn av_offset(&self, input: InputId, gate: StreamId, start: i64) -> i64 {
         let streams = self.inputs.get(&input).map(|i| &i.sinks);
-        let other = streams
-            .into_iter()
-            .flatten()
-            .find(|(stream, sink)| **stream != gate && sink.coding != Coding::Delta);
-        other
-            .and_then(|(stream, _)| {
-                let pieces = self.placed(input, *stream);
-                pieces.into_iter().find(|p| p.end > start)
-            })
-            .map_or(0, |piece| piece.start.saturating_sub(start).max(0))
+        let mut others = streams.into_iter().flatten();
+        let sound = others.find(|(stream, sink)| **stream != gate && sink.coding != Coding::Delta);
+        let Some((stream, sink)) = sound else {
+            return 0;
+        };
+        let is_cut = sink.samples.is_some();
+        let pieces = self.placed(input, *stream);
+        let mut behind = pieces.iter().filter(|piece| match is_cut {
+            true => piece.end > start,
+            false => piece.middle() >= start,
+        });
+        let offset = behind
+            .next()
+            .map_or(0, |piece| piece.start.saturating_sub(start));
+        if is_cut { offset.max(0) } else { offset }
     }
 
     /// Begins with what has come; where it is a key frame that does not fit, the next one is asked for.

@@ -5,29 +5,30 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::outlet::Item;
 use super::pad::{FailoverSwitchPad, Lane, Place};
+use super::state::State;
 use super::{CAT, SwitchEvent};
-use crate::policy::{Cause, Observation, StreamId};
+use crate::policy::{Cause, Moment, Observation, Span, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+/// The streams of an input end one after the other; one that is alone in that for longer has ended by itself.
+const ALONE: Span = Span::from_millis(500);
+
 impl FailoverSwitch {
     /// The end of one stream, and of the input when it was the last. It ends the programme only when
-    /// there is no input left that could go on, and its output when there is nobody left who has that stream: a
-    /// muxer would wait for it for ever.
+    /// there is no input left that could go on.
     pub(super) fn end_of_stream(&self, pad: &FailoverSwitchPad, place: &Place) -> bool {
         let (input, stream) = (place.input, place.stream);
         self.lag(place, gst::ClockTime::ZERO);
         let settings = self.settings();
         // Without automatic switching nobody would take over.
         let last_word = settings.stop_on_eos || !settings.auto_switch;
+        let is_owned = self.is_owned();
         let mut outbox = Outbox::default();
-        let (over, stream_over) = {
+        let over = {
             let mut state = self.state();
             let now = self.time.now();
-            if let Some(sink) = state.sink_mut(input, stream) {
-                sink.eos = true;
-            }
-            let ended = state.inputs.get(&input).is_some_and(|i| i.is_eos());
+            let ended = state.note_end(place, now, is_owned);
             let on_air = state.is_on_air(input);
             let observation = if ended {
                 Observation::Failed {
@@ -42,36 +43,34 @@ impl FailoverSwitch {
                 .inputs
                 .values()
                 .all(|i| i.is_eos() || i.sinks.values().all(|sink| !sink.is_fed()));
-            let over = ended && (nobody_left || last_word && on_air);
-            let mut like = state.inputs.values().filter_map(|i| i.sinks.get(&stream));
-            (over, !ended && like.all(|sink| sink.eos))
+            ended && !is_owned && (nobody_left || last_word && on_air)
         };
         gst::info!(CAT, obj = pad, "end of stream");
         self.say(outbox);
-        match self.is_owned() {
+        if is_owned {
             // The owner knows what to send in its place.
-            true => self.listen(SwitchEvent::StreamEnded { input, stream }),
-            false if over => self.send_eos(|_| true),
-            false if stream_over => self.send_eos(|one| one == stream),
-            false => (),
+            self.listen(SwitchEvent::StreamEnded { input, stream });
+        }
+        if over {
+            self.send_eos();
         }
         true
     }
 
-    /// Ends the programme, or one stream of it.
-    fn send_eos(&self, of: impl Fn(StreamId) -> bool) {
-        for (pad, lane) in self.end_outputs(of) {
+    /// Ends the programme.
+    fn send_eos(&self) {
+        for (pad, lane) in self.end_outputs(|_| true) {
             send_eos_by(&pad, &lane);
         }
     }
 
-    /// Ends the programme behind the pushes that are under way, and waits for none of them: downstream
-    /// may hold one until it is told something by the caller.
-    pub(crate) fn send_eos_behind(&self) {
-        for (pad, lane) in self.end_outputs(|_| true) {
+    /// Ends the programme, or some streams of it, behind the pushes that are under way, and waits for none of
+    /// them: downstream may hold one until it is told something by the caller.
+    pub(crate) fn send_eos_behind(&self, of: impl Fn(StreamId) -> bool) {
+        for (pad, lane) in self.end_outputs(of) {
             let thread = std::thread::Builder::new().name(format!("{}:eos", pad.name()));
             if let Err(error) = thread.spawn(move || send_eos_by(&pad, &lane)) {
-                gst::error!(CAT, imp = self, "no thread to end the programme: {error}");
+                gst::error!(CAT, imp = self, "no thread to end the output: {error}");
             }
         }
     }
@@ -92,6 +91,51 @@ impl FailoverSwitch {
                 None
             })
             .collect()
+    }
+}
+
+impl State {
+    /// Whether the whole input has ended with this stream.
+    fn note_end(&mut self, place: &Place, now: Moment, is_owned: bool) -> bool {
+        let Some(input) = self.inputs.get_mut(&place.input) else {
+            return false;
+        };
+        if let Some(sink) = input.sinks.get_mut(&place.stream) {
+            sink.eos = true;
+        }
+        let ended = input.is_eos();
+        input.goes_on_at = (!ended && !is_owned).then(|| now + ALONE);
+        ended
+    }
+
+    /// A muxer waits for a stream until it is told that it has ended. So its output ends, when the others of its
+    /// input go on and no input has such a stream any more.
+    pub(super) fn note_streams_over(&mut self, now: Moment, outbox: &mut Outbox) {
+        for input in self.inputs.values_mut() {
+            if input.goes_on_at.take_if(|at| *at <= now).is_none() {
+                continue;
+            }
+            let ended = input.sinks.iter().filter(|(_, sink)| sink.eos);
+            outbox.over.extend(ended.map(|(stream, _)| *stream));
+        }
+        outbox.over.retain(|stream| {
+            let like = self.inputs.values().filter_map(|i| i.sinks.get(stream));
+            like.into_iter().all(|sink| sink.eos)
+        });
+    }
+
+    /// A stream that had ended begins again.
+    pub(super) fn revive(&mut self, stream: StreamId) {
+        let output = self.outputs.get_mut(&stream);
+        if let Some(output) = output.filter(|output| output.eos) {
+            output.eos = false;
+            // Its stream-start takes the end off the pads behind it.
+            output.started = false;
+            output.caps = None;
+            output.sticky_due = true;
+            output.segment_due = true;
+            output.discont = true;
+        }
     }
 }
 

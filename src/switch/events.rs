@@ -97,12 +97,13 @@ impl FailoverSwitch {
     }
 
     fn stream_start(&self, place: &Place) -> bool {
-        let was_eos = {
+        let is_back = {
             let mut state = self.state();
             let on_air = state.is_on_air(place.input);
             let Some(input) = state.inputs.get_mut(&place.input) else {
                 return false;
             };
+            let had_ended = input.is_eos();
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
@@ -115,15 +116,20 @@ impl FailoverSwitch {
             sink.open = false;
             sink.standby.clear();
             let was_eos = std::mem::take(&mut sink.eos);
+            let was_gone = std::mem::take(&mut sink.gone);
+            input.goes_on_at = None;
             if on_air {
                 state.forget_withheld(Some(place.stream));
-                if was_eos {
+                if had_ended {
                     state.leave();
                 }
             }
-            was_eos
+            if was_eos {
+                state.revive(place.stream);
+            }
+            was_eos | was_gone
         };
-        if was_eos {
+        if is_back {
             let (input, stream) = (place.input, place.stream);
             self.consult(|policy, now| {
                 policy.observe(now, Observation::StreamAdded { input, stream });

@@ -194,7 +194,7 @@ impl State {
             return self.begin_or_ask(place, now, in_lane, outbox);
         };
         if self.halted {
-            return Step::Kept;
+            return self.halt(place.input);
         }
         let end = self.outputs.get(&place.stream).map_or(0, |o| o.end());
         let Some(input) = self.inputs.get_mut(&place.input) else {
@@ -234,6 +234,15 @@ impl State {
         match buffer.take() {
             Some(taken) => self.dispatch(place, times, taken, buffer, now, in_lane, outbox),
             None => Step::Kept,
+        }
+    }
+
+    /// Live goes on with what is then now; what is not live goes on where it was, so it waits.
+    fn halt(&self, input: InputId) -> Step {
+        let input = self.inputs.get(&input);
+        match input.is_none_or(|input| input.timeline.is_live()) {
+            true => Step::Kept,
+            false => Step::Wait(Moment::from_nanos(u64::MAX)),
         }
     }
 

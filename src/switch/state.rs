@@ -54,6 +54,8 @@ pub(super) struct Input {
     pub(super) standby: crate::policy::Standby,
     pub(super) timeline: Timeline,
     pub(super) sinks: BTreeMap<StreamId, Sink>,
+    /// A stream of it has ended, and the others go on: when that is taken to be so.
+    pub(super) goes_on_at: Option<Moment>,
     /// Since when its present source has brought something.
     pub(super) fed_since: Option<Moment>,
     pub(super) rest: Rest,
@@ -83,6 +85,8 @@ pub(super) struct Sink {
     /// On air, and what lies before the cut is sent for the decoder's sake.
     pub(super) catch_up: bool,
     pub(super) eos: bool,
+    /// Its source has it no more.
+    pub(super) gone: bool,
     /// When the buffer before began, and how long before this one.
     order: Option<i64>,
     step: u64,
@@ -113,6 +117,8 @@ impl Upstream {
 
 /// A switch that was decided and waits for its cut.
 pub(super) struct Pending {
+    /// What was on air when it was decided; it may be gone by the cut.
+    pub(super) from: Option<InputId>,
     pub(super) to: InputId,
     pub(super) cause: Cause,
     pub(super) detection: Span,
@@ -280,6 +286,7 @@ impl Default for Input {
             standby: crate::policy::Standby::Hot,
             timeline: Timeline::new(TimeBase::Guess),
             sinks: BTreeMap::new(),
+            goes_on_at: None,
             fed_since: None,
             rest: Rest::default(),
         }
@@ -290,6 +297,7 @@ impl Input {
     /// Another source will feed this input: nothing of the old one's time or pictures holds.
     pub(super) fn restart(&mut self) {
         self.timeline.reset();
+        self.goes_on_at = None;
         self.fed_since = None;
         self.rest.reset();
         for sink in self.sinks.values_mut() {
@@ -365,6 +373,7 @@ impl Sink {
             floor: i64::MIN,
             catch_up: false,
             eos: false,
+            gone: false,
             order: None,
             step: 0,
             decoding: 0,

@@ -70,6 +70,8 @@ pub struct WebRtcPlaySrc {
 #[derive(Default)]
 struct Inside {
     open: bool,
+    /// Counts the starts: what an earlier session still does is no part of this one.
+    run: u64,
     peer: Option<gst::Bin>,
 }
 
@@ -78,8 +80,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl super::WebRtcPlaySrc {
-    /// Takes the bin of a peer connection in; not when the element is stopping.
-    pub(super) fn take_in(&self, peer: &gst::Bin) -> bool {
+    /// Whether this run is still on.
+    pub(super) fn plays(&self, run: u64) -> bool {
+        let inside = lock(&self.imp().inside);
+        inside.open && inside.run == run
+    }
+
+    /// Takes the bin of a peer connection in; not when its run is over.
+    pub(super) fn take_in(&self, run: u64, peer: &gst::Bin) -> bool {
         // Its state is led by its session: the element never waits for it.
         peer.set_locked_state(true);
         if self.add(peer).is_err() {
@@ -89,10 +97,11 @@ impl super::WebRtcPlaySrc {
         let imp = self.imp();
         let is_open = {
             let mut inside = lock(&imp.inside);
-            if inside.open {
+            let is_open = inside.open && inside.run == run;
+            if is_open {
                 inside.peer = Some(peer.clone());
             }
-            inside.open
+            is_open
         };
         if !is_open {
             let _ = self.remove(peer);
@@ -189,8 +198,13 @@ impl WebRtcPlaySrc {
             },
             verify_tls: settings.tls_validation,
             alive: self.stopping.clone(),
+            run: {
+                let mut inside = lock(&self.inside);
+                inside.open = true;
+                inside.run += 1;
+                inside.run
+            },
         };
-        lock(&self.inside).open = true;
         let Some(session) = session::start(&self.obj(), plan) else {
             return Err(self.refuse("the system has no thread to give"));
         };

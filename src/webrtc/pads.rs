@@ -62,8 +62,8 @@ impl Outlets {
 
 impl WebRtcPlaySrc {
     /// Pads for the streams that will come, pictures first; those that will come no more go.
-    pub(super) fn expose(&self, outline: &Outline) {
-        let (gone, added) = self.rearrange(outline);
+    pub(super) fn expose(&self, run: u64, outline: &Outline) {
+        let (gone, added) = self.rearrange(run, outline);
         for outlet in gone {
             self.take_down(&outlet);
         }
@@ -71,11 +71,16 @@ impl WebRtcPlaySrc {
             gst::info!(CAT, obj = self, "new pad {}", outlet.pad.name());
             let _ = outlet.pad.set_active(true);
             let _ = self.add_pad(&outlet.pad);
+            if !self.plays(run) {
+                self.take_down(&outlet);
+            }
         }
-        self.no_more_pads();
+        if self.plays(run) {
+            self.no_more_pads();
+        }
     }
 
-    fn rearrange(&self, outline: &Outline) -> (Vec<Outlet>, Vec<Outlet>) {
+    fn rearrange(&self, run: u64, outline: &Outline) -> (Vec<Outlet>, Vec<Outlet>) {
         let coming = |kind: Kind| {
             let of_kind = outline
                 .coming()
@@ -84,6 +89,9 @@ impl WebRtcPlaySrc {
         };
         let coming: Vec<_> = coming(Kind::Video).chain(coming(Kind::Audio)).collect();
         let mut inner = self.imp().outlets.lock();
+        if !self.plays(run) {
+            return (vec![], vec![]);
+        }
         let is_wanted = |outlet: &Outlet| coming.iter().any(|(mline, _)| *mline == outlet.mline);
         let (kept, gone): (Vec<_>, Vec<_>) = inner.all.drain(..).partition(is_wanted);
         inner.all = kept;

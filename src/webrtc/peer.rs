@@ -54,6 +54,7 @@ impl Peer {
     /// In the element, playing, and not yet negotiating.
     pub(super) fn new(
         element: &WebRtcPlaySrc,
+        run: u64,
         setup: &Setup,
         ice: &[IceServer],
         tell: Tell,
@@ -81,10 +82,15 @@ impl Peer {
         peer.line.listen(&peer.webrtc);
         let added = peer.bin.add(&peer.webrtc);
         added.map_err(|error| error.to_string())?;
-        if !element.take_in(&peer.bin) {
-            return Err("the session is over".to_owned());
+        let is_over = || "the session is over".to_owned();
+        if !element.take_in(run, &peer.bin) {
+            return Err(is_over());
         }
         element.emit_by_name::<()>("webrtcbin-ready", &[&peer.webrtc]);
+        if !element.plays(run) {
+            // The application has stopped it from its handler.
+            return Err(is_over());
+        }
         if peer.bin.set_state(gst::State::Playing).is_err() {
             return Err(
                 "webrtcbin does not start: is libnice's GStreamer plugin installed?".into(),

@@ -63,6 +63,8 @@ pub(super) struct Plan {
     pub(super) verify_tls: bool,
     /// Held as long as the session lives.
     pub(super) alive: Arc<()>,
+    /// The run of the element that it belongs to.
+    pub(super) run: u64,
 }
 
 struct Session {
@@ -224,7 +226,9 @@ impl Session {
     }
 
     fn say(&self, words: impl FnOnce(&WebRtcPlaySrc)) {
-        if let (Some(element), true) = (self.element.upgrade(), self.stage != Stage::Leaving) {
+        // The order to leave may still be on its way.
+        let element = self.element.upgrade().filter(|e| e.plays(self.plan.run));
+        if let (Some(element), true) = (element, self.stage != Stage::Leaving) {
             words(&element);
         }
     }
@@ -283,8 +287,11 @@ impl Session {
             let _ = orders.send(Order::Peer(number, news));
         });
         let alive = self.plan.alive.clone();
-        match Peer::new(&element, &self.plan.setup, &self.ice, tell, alive) {
+        let Plan { setup, run, .. } = &self.plan;
+        match Peer::new(&element, *run, setup, &self.ice, tell, alive) {
             Ok(peer) => Some(self.peer.insert(peer)),
+            // What is left to be done follows from the order to leave.
+            Err(_) if !element.plays(*run) => None,
             Err(text) => {
                 self.carry_out(Ask::Fail(Failure::soon(Cause::Settings, text)));
                 None
@@ -303,7 +310,7 @@ impl Session {
             Outline::of(description.kind, &description.sdp),
             self.element.upgrade(),
         ) {
-            element.expose(&outline);
+            element.expose(self.plan.run, &outline);
         }
         if let Some(peer) = &mut self.peer {
             peer.set_remote(description);

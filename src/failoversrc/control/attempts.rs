@@ -8,7 +8,7 @@ use crate::failoversrc::{CAT, FailoverSrc};
 use crate::policy::Cause;
 use crate::sources::Source;
 use gst::subclass::prelude::*;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A source that runs.
 pub(super) struct Attempt {
@@ -48,9 +48,7 @@ impl Owner {
         match built {
             Ok(source) => {
                 input.life.begun(now);
-                shell.prepare(input.id, number, &input.description, &source);
-                if self.quits.load(SeqCst) {
-                    // The application has stopped all from its handler.
+                if !shell.prepare(self.run, input.id, number, &input.description, &source) {
                     shell.withdraw(input.id, number, &source);
                     source.release();
                     return;

@@ -8,8 +8,13 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::super::refusal::Refusal;
+use crate::clock::Stopwatch;
+
+/// Between two requests for a key frame.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -29,6 +34,8 @@ pub(crate) struct Decode {
     /// Factories of decoders that failed before they gave anything.
     barren: Mutex<Vec<glib::GString>>,
     has_output: AtomicBool,
+    /// When a key frame was asked for.
+    asked: Mutex<Option<Stopwatch>>,
     /// What fails downstream is not the decoder's fault.
     downstream_failed: AtomicBool,
     on_refusal: OnceLock<OnRefusal>,
@@ -63,6 +70,7 @@ impl ObjectSubclass for Decode {
             failures: AtomicU64::new(0),
             barren: Mutex::default(),
             has_output: AtomicBool::new(false),
+            asked: Mutex::default(),
             downstream_failed: AtomicBool::new(false),
             on_refusal: OnceLock::new(),
             reason: Mutex::default(),
@@ -246,13 +254,23 @@ impl Decode {
         if !self.has_output.load(Ordering::Relaxed)
             && let Some(failed) = failed
         {
-            self.barren().push(failed.name());
+            let mut barren = self.barren();
+            if !barren.contains(&failed.name()) {
+                barren.push(failed.name());
+            }
         }
         self.take_out();
         self.put_in(&caps);
-        // The sooner a key frame comes, the sooner there is a picture again.
-        let ask = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true);
-        self.sink.push_event(ask.build());
+        // The sooner a key frame comes, the sooner there is a picture again; but one that fails with each is not
+        // asked for more than that.
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = |asked: &Stopwatch| asked.elapsed() >= ASK_AGAIN;
+        if asked.as_ref().is_none_or(is_due) {
+            *asked = Some(Stopwatch::start());
+            drop(asked);
+            let ask = gst_video::UpstreamForceKeyUnitEvent::builder().all_headers(true);
+            self.sink.push_event(ask.build());
+        }
     }
 
     /// Lets out the pictures that the decoder still holds, and the decoder after them.

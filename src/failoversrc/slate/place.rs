@@ -77,6 +77,11 @@ impl Place {
         self.latency = latency;
     }
 
+    /// Where the output stands.
+    pub(super) fn end(&self) -> u64 {
+        self.sent_end.unwrap_or(0)
+    }
+
     pub(super) fn is_filling(&self) -> bool {
         self.fill.is_some()
     }

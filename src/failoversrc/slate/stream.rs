@@ -257,6 +257,14 @@ impl Slate {
             query.set_result(&caps);
             return true;
         }
+        if let gst::QueryViewMut::Position(query) = query.view_mut() {
+            // The output's own; a decoder behind it may just be stopping.
+            let is_time = query.format() == gst::Format::Time;
+            if is_time {
+                query.set(gst::ClockTime::from_nseconds(self.state().place.end()));
+            }
+            return is_time;
+        }
         let answered = gst::Pad::query_default(&self.src, Some(&*self.obj()), query);
         let gst::QueryViewMut::Latency(query) = query.view_mut() else {
             return answered;

@@ -110,6 +110,19 @@ impl Output {
         assert!(!outcome.timed_out(), "frame {count} does not come");
     }
 
+    /// Until its end is out, where another thread sends it.
+    pub(crate) fn wait_for_eos(&self) {
+        let is_end =
+            |seen: &Seen| matches!(seen, Seen::Event(e) if e.type_() == gst::EventType::Eos);
+        let tape = self.tape.0.lock().expect("tape");
+        let (_tape, outcome) = self
+            .tape
+            .1
+            .wait_timeout_while(tape, PATIENCE, |tape| !tape.iter().any(is_end))
+            .expect("tape");
+        assert!(!outcome.timed_out(), "the end does not come");
+    }
+
     pub(crate) fn ask(&self, event: gst::Event) -> bool {
         self.pad.push_event(event)
     }
