@@ -55,10 +55,10 @@ impl RunningTime {
     /// Now; while stopped, the moment at which time stopped.
     pub(crate) fn now(&self) -> Moment {
         let running = self.running.read().unwrap_or_else(PoisonError::into_inner);
-        match &*running {
-            Some(running) => running.now(),
-            None => *self.stopped.lock().unwrap_or_else(PoisonError::into_inner),
-        }
+        let now = running.as_ref().map(Running::now);
+        // Never both locks: others take them the other way round.
+        drop(running);
+        now.unwrap_or_else(|| *self.stopped.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn is_running(&self) -> bool {

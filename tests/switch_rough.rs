@@ -251,3 +251,24 @@ fn a_stream_that_ended_alone_may_begin_again() {
     assert_eq!(out.events(gst::EventType::StreamStart).len(), 2);
     assert_eq!(out.frames().len(), 100);
 }
+
+#[test]
+fn an_input_that_is_gone_back_to_brings_its_new_caps() {
+    let (stage, primary, backup) = pair(&h264(), &[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(in_gop(at, 0));
+        backup.push(in_gop(at, 500));
+    });
+    // The backup dies as well, before the key frame that it was to be cut to.
+    primary.eos();
+    stage.to(2_000);
+    let other =
+        stage::caps("video/x-h264,stream-format=byte-stream,alignment=au,width=32,height=32");
+    primary.start(&other);
+    stage.every(20, 2_000..3_000, |at| primary.push(in_gop(at, 0)));
+    let sent = stage.sent();
+    assert_eq!(sent.runs(), [(0, 100)]);
+    let caps = stage.out.events(gst::EventType::Caps);
+    assert_eq!(caps.len(), 2, "{caps:?}");
+    assert!(sent[50].discont && !sent[50].delta);
+}

@@ -91,7 +91,10 @@ impl FailoverSrc {
                 registered.remove(&input);
             }
         }
-        let _ = self.obj().remove(&source.bin);
+        let obj = self.obj();
+        if source.bin.parent().as_ref() == Some(obj.upcast_ref()) {
+            let _ = obj.remove(&source.bin);
+        }
     }
 
     pub(super) fn note_again(&self, input: InputId, attempt: u64, again: Again) {
@@ -211,7 +214,7 @@ impl FailoverSrc {
     pub(super) fn show(&self, run: u64, ghost: &gst::GhostPad) {
         gst::info!(CAT, imp = self, "new output {}", ghost.name());
         let _ = self.obj().add_pad(ghost);
-        if self.run() != run {
+        if self.run() != run && ghost.parent().is_some() {
             let _ = ghost.set_active(false);
             let _ = self.obj().remove_pad(ghost);
         }

@@ -38,6 +38,8 @@ struct Feeder {
     attempt: u64,
     pad: String,
     since: Stopwatch,
+    /// Its stream has come to its end; the pad is still there.
+    ended: bool,
 }
 
 /// A stream that came so short a time before another one went is the one that follows it.
@@ -103,23 +105,11 @@ impl Output {
         }
         chain.extend(decode.clone().map(Cast::upcast));
         chain.extend(slate.clone().map(Cast::upcast));
-        bin.add_many(&chain)?;
-        gst::Element::link_many(&chain)?;
-        for element in chain.iter().rev() {
-            element.sync_state_with_parent()?;
+        let joined = join(bin, kind, &name, &chain, slate.is_some());
+        if joined.is_err() {
+            take_out(bin, &chain);
         }
-        let last = chain.last().and_then(|element| element.static_pad("src"));
-        let template = bin.pad_template(&format!("{}_%u", kind.name()));
-        let (Some(last), Some(template)) = (last, template) else {
-            return Err(gst::glib::bool_error!("no source pad for output {name}"));
-        };
-        let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?;
-        let ghost = match slate {
-            Some(_) => refusal::guard(ghost, &name, element),
-            None => ghost,
-        };
-        let ghost = ghost.name(name).build();
-        let _ = ghost.set_active(true);
+        let ghost = joined?;
         let output = Self {
             kind,
             number,
@@ -132,14 +122,17 @@ impl Output {
         Ok((output, ghost))
     }
 
+    fn is_fed_by(&self, input: InputId) -> bool {
+        let feeder = self.fed_by.get(&input);
+        feeder.is_some_and(|feeder| !feeder.ended)
+    }
+
     /// Takes out what was made for it.
     pub(super) fn dismantle(self, bin: &gst::Bin) {
         let decode = self.decode.map(Cast::upcast);
         let slate = self.slate.map(Cast::upcast);
-        for element in [Some(self.queue), decode, slate].into_iter().flatten() {
-            let _ = element.set_state(gst::State::Null);
-            let _ = bin.remove(&element);
-        }
+        let chain = [Some(self.queue), decode, slate];
+        take_out(bin, &chain.into_iter().flatten().collect::<Vec<_>>());
     }
 
     /// The end of a stream that no input has ever fed.
@@ -186,7 +179,7 @@ impl Outputs {
         let of_kind = self.all.iter().filter(|output| output.kind == kind);
         let feeds = |output: &&Output| {
             let by = output.fed_by.get(&input);
-            by.is_some_and(|feeder| feeder.attempt == attempt)
+            by.is_some_and(|feeder| feeder.attempt == attempt && !feeder.ended)
         };
         let taken: Vec<_> = of_kind.filter(feeds).map(|output| output.number).collect();
         (0..).find(|number| !taken.contains(number)).unwrap_or(0)
@@ -221,6 +214,7 @@ impl Outputs {
                 attempt,
                 pad: by.to_owned(),
                 since: Stopwatch::start(),
+                ended: false,
             };
             output.fed_by.insert(input, feeder);
         }
@@ -260,7 +254,9 @@ impl Outputs {
     pub(super) fn ended(&mut self, stream: StreamId, input: InputId) {
         let outputs = self.all.iter_mut();
         for output in outputs.filter(|output| output.stream == stream) {
-            output.fed_by.remove(&input);
+            if let Some(feeder) = output.fed_by.get_mut(&input) {
+                feeder.ended = true;
+            }
         }
         if let Some((_, since)) = self.feeding.get_mut(&input) {
             *since = Stopwatch::start();
@@ -274,14 +270,50 @@ impl Outputs {
             since.is_some_and(|(_, watch)| watch.elapsed() >= COMPLETE_AFTER)
         };
         let on_air = on_air.filter(complete);
-        let wanted = |output: &Output| {
-            down || on_air.is_some_and(|input| !output.fed_by.contains_key(&input))
-        };
+        let wanted = |output: &Output| down || on_air.is_some_and(|input| !output.is_fed_by(input));
         let slates = self
             .all
             .iter()
             .filter_map(|o| Some((o.slate.clone()?, wanted(o))));
         slates.collect()
+    }
+}
+
+/// Puts the elements of an output into the bin, one behind the other. The pad at their end.
+fn join(
+    bin: &gst::Bin,
+    kind: Kind,
+    name: &str,
+    chain: &[gst::Element],
+    guarded: bool,
+) -> Result<gst::GhostPad, gst::glib::BoolError> {
+    bin.add_many(chain)?;
+    gst::Element::link_many(chain)?;
+    for element in chain.iter().rev() {
+        element.sync_state_with_parent()?;
+    }
+    let last = chain.last().and_then(|element| element.static_pad("src"));
+    let template = bin.pad_template(&format!("{}_%u", kind.name()));
+    let (Some(last), Some(template)) = (last, template) else {
+        return Err(gst::glib::bool_error!("no source pad for output {name}"));
+    };
+    let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?;
+    let ghost = match guarded {
+        true => refusal::guard(ghost, name, bin.downcast_ref::<FailoverSrc>()),
+        false => ghost,
+    };
+    let ghost = ghost.name(name).build();
+    let _ = ghost.set_active(true);
+    Ok(ghost)
+}
+
+fn take_out(bin: &gst::Bin, chain: &[gst::Element]) {
+    for element in chain {
+        let _ = element.set_state(gst::State::Null);
+        // A stop may have taken it out already.
+        if element.parent().as_ref() == Some(bin.upcast_ref()) {
+            let _ = bin.remove(element);
+        }
     }
 }
 

@@ -208,21 +208,22 @@ impl State {
     fn carry_out(&mut self, action: Action, now: Moment, outbox: &mut Outbox) {
         match action {
             Action::Switch {
-                from,
                 to,
                 cause,
                 detection,
+                ..
             } => {
                 if self.is_on_air(to) {
-                    // Back before the cut was made.
-                    self.pending = None;
+                    // Back before the cut was made, perhaps with another attempt.
+                    if self.pending.take().is_some_and(|pending| pending.left) {
+                        self.announce_anew();
+                    }
                     return;
                 }
                 let gate = self.gate_of(to);
                 outbox.ask_key_frame(gate.and_then(|stream| self.sink(to, stream)));
                 let left = self.pending.take().is_some_and(|pending| pending.left);
                 self.pending = Some(Pending {
-                    from,
                     to,
                     cause,
                     detection,
@@ -356,7 +357,6 @@ impl FailoverSwitch {
             streams.restart();
             if state.is_on_air(input) {
                 state.forget_withheld(None);
-                state.leave();
             }
             ended
         };
@@ -366,6 +366,10 @@ impl FailoverSwitch {
             }
             policy.observe(now, Observation::Connecting { input });
         });
+        let mut state = self.state();
+        if state.is_on_air(input) {
+            state.leave();
+        }
     }
 
     /// A stream has gone from its source; another may come in its place.

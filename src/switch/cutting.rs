@@ -122,7 +122,8 @@ impl State {
             return;
         };
         let Plan { to, gate, .. } = plan;
-        let from = self.on_air.replace(to).or(pending.from);
+        let removed = self.removed.take();
+        let from = self.on_air.replace(to).or(removed);
         let report = self.report(gate, &pending, from, plan.start, now);
         if let Some(old) = from
             .filter(|from| *from != to)

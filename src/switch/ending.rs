@@ -5,7 +5,7 @@ use super::brain::Outbox;
 use super::imp::FailoverSwitch;
 use super::outlet::Item;
 use super::pad::{FailoverSwitchPad, Lane, Place};
-use super::state::State;
+use super::state::{Input, State};
 use super::{CAT, SwitchEvent};
 use crate::policy::{Cause, Moment, Observation, Span, StreamId};
 use gst::prelude::*;
@@ -105,6 +105,13 @@ impl State {
         }
         let ended = input.is_eos();
         input.goes_on_at = (!ended && !is_owned).then(|| now + ALONE);
+        if ended && !is_owned {
+            // It may have been the last that had a stream.
+            let goes_on = |input: &&mut Input| !input.is_eos() && input.has_ended_streams();
+            for other in self.inputs.values_mut().filter(goes_on) {
+                other.goes_on_at = Some(now + ALONE);
+            }
+        }
         ended
     }
 
@@ -122,13 +129,19 @@ impl State {
             let like = self.inputs.values().filter_map(|i| i.sinks.get(stream));
             like.into_iter().all(|sink| sink.eos)
         });
+        for stream in &outbox.over {
+            if let Some(output) = self.outputs.get_mut(stream) {
+                output.ended_alone = true;
+            }
+        }
     }
 
-    /// A stream that had ended begins again.
-    pub(super) fn revive(&mut self, stream: StreamId) {
+    /// A stream begins: the one that `had_ended` before, or one that an output had lost.
+    pub(super) fn revive(&mut self, stream: StreamId, had_ended: bool) {
         let output = self.outputs.get_mut(&stream);
-        if let Some(output) = output.filter(|output| output.eos) {
+        if let Some(output) = output.filter(|o| o.eos && (had_ended || o.ended_alone)) {
             output.eos = false;
+            output.ended_alone = false;
             // Its stream-start takes the end off the pads behind it.
             output.started = false;
             output.caps = None;

@@ -124,9 +124,7 @@ impl FailoverSwitch {
                     state.leave();
                 }
             }
-            if was_eos {
-                state.revive(place.stream);
-            }
+            state.revive(place.stream, was_eos);
             was_eos | was_gone
         };
         if is_back {

@@ -50,6 +50,7 @@ impl FailoverSwitch {
         let pts = buffer.pts();
         let mut buffer = Some(buffer);
         let mut enter = false;
+        let mut attempt = None;
         loop {
             if shell.flushing.load(Relaxed) {
                 return Err(gst::FlowError::Flushing);
@@ -61,7 +62,9 @@ impl FailoverSwitch {
             let step = {
                 let mut state = self.state();
                 let now = self.time.now();
-                state.arrive(place, &mut buffer, now, open || lane.is_some(), &mut outbox)
+                let attempt = &mut attempt;
+                let in_lane = open || lane.is_some();
+                state.arrive(place, &mut buffer, attempt, now, in_lane, &mut outbox)
             };
             self.say(outbox);
             gst::trace!(CAT, obj = pad, "{pts:?}: {step:?}");
@@ -185,10 +188,16 @@ impl State {
         &mut self,
         place: &Place,
         buffer: &mut Option<gst::Buffer>,
+        attempt: &mut Option<u64>,
         now: Moment,
         in_lane: bool,
         outbox: &mut Outbox,
     ) -> Step {
+        let present = self.inputs.get(&place.input).map(|input| input.attempt);
+        if *attempt.get_or_insert(present.unwrap_or(0)) != present.unwrap_or(0) {
+            // It waited until another attempt had begun.
+            return Step::Kept;
+        }
         let Some(sent) = buffer.as_deref() else {
             // It was kept for the cut that it made: what is kept begins now.
             return self.begin_or_ask(place, now, in_lane, outbox);

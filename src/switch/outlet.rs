@@ -60,6 +60,8 @@ pub(super) struct Output {
     /// The caps that were sent last, or are on their way.
     pub(super) caps: Option<gst::Caps>,
     pub(super) eos: bool,
+    /// Nobody had its stream any more.
+    pub(super) ended_alone: bool,
     /// A decoder follows.
     pub(super) decoded: bool,
 }
@@ -138,6 +140,7 @@ impl Output {
             sticky_due: true,
             caps: None,
             eos: false,
+            ended_alone: false,
             decoded: false,
         }
     }

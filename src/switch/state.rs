@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) outputs: BTreeMap<StreamId, Output>,
     /// Whose buffers are sent.
     pub(super) on_air: Option<InputId>,
+    /// What was on air and is gone, until something else is.
+    pub(super) removed: Option<InputId>,
     /// Decided, not yet made.
     pub(super) pending: Option<Pending>,
     pub(super) latency: gst::ClockTime,
@@ -54,6 +56,8 @@ pub(super) struct Input {
     pub(super) standby: crate::policy::Standby,
     pub(super) timeline: Timeline,
     pub(super) sinks: BTreeMap<StreamId, Sink>,
+    /// Counts its attempts: what waits of one is no part of the next.
+    pub(super) attempt: u64,
     /// A stream of it has ended, and the others go on: when that is taken to be so.
     pub(super) goes_on_at: Option<Moment>,
     /// Since when its present source has brought something.
@@ -117,8 +121,6 @@ impl Upstream {
 
 /// A switch that was decided and waits for its cut.
 pub(super) struct Pending {
-    /// What was on air when it was decided; it may be gone by the cut.
-    pub(super) from: Option<InputId>,
     pub(super) to: InputId,
     pub(super) cause: Cause,
     pub(super) detection: Span,
@@ -154,6 +156,7 @@ impl State {
             inputs: BTreeMap::new(),
             outputs: BTreeMap::new(),
             on_air: None,
+            removed: None,
             pending: None,
             latency: gst::ClockTime::ZERO,
             bounds: Bounds::default(),
@@ -170,6 +173,7 @@ impl State {
     pub(super) fn renew(&mut self, config: Config) {
         self.policy = Policy::new(config, Moment::ZERO);
         self.on_air = None;
+        self.removed = None;
         self.pending = None;
         self.halted = false;
         self.switches = 0;
@@ -212,7 +216,7 @@ impl State {
         if gone {
             self.inputs.remove(&input);
             if self.is_on_air(input) {
-                self.on_air = None;
+                self.removed = self.on_air.take();
             }
             if self.pending.as_ref().is_some_and(|p| p.to == input) {
                 self.pending = None;
@@ -253,6 +257,14 @@ impl State {
         }
     }
 
+    /// What describes the streams was not sent meanwhile.
+    pub(super) fn announce_anew(&mut self) {
+        for output in self.outputs.values_mut() {
+            output.sticky_due = true;
+            output.discont = true;
+        }
+    }
+
     /// The stream of an input that decides where a cut falls: its video, if it is encoded and flows.
     pub(super) fn gate_of(&self, input: InputId) -> Option<StreamId> {
         let sinks = &self.inputs.get(&input)?.sinks;
@@ -286,6 +298,7 @@ impl Default for Input {
             standby: crate::policy::Standby::Hot,
             timeline: Timeline::new(TimeBase::Guess),
             sinks: BTreeMap::new(),
+            attempt: 0,
             goes_on_at: None,
             fed_since: None,
             rest: Rest::default(),
@@ -296,6 +309,8 @@ impl Default for Input {
 impl Input {
     /// Another source will feed this input: nothing of the old one's time or pictures holds.
     pub(super) fn restart(&mut self) {
+        self.wake_waiters();
+        self.attempt += 1;
         self.timeline.reset();
         self.goes_on_at = None;
         self.fed_since = None;
@@ -341,6 +356,10 @@ impl Input {
             .filter(|sink| sink.is_known())
             .peekable();
         fed.peek().is_some() && fed.all(|sink| sink.eos)
+    }
+
+    pub(super) fn has_ended_streams(&self) -> bool {
+        self.sinks.values().any(|sink| sink.eos)
     }
 
     pub(super) fn lags(&self) -> bool {

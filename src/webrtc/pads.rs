@@ -165,7 +165,9 @@ impl WebRtcPlaySrc {
     fn take_down(&self, outlet: &Outlet) {
         let _ = outlet.pad.set_active(false);
         let _ = outlet.pad.set_target(gst::Pad::NONE);
-        let _ = self.remove_pad(&outlet.pad);
+        if outlet.pad.parent().is_some() {
+            let _ = self.remove_pad(&outlet.pad);
+        }
     }
 }
 
