@@ -272,3 +272,37 @@ fn an_input_that_is_gone_back_to_brings_its_new_caps() {
     assert_eq!(caps.len(), 2, "{caps:?}");
     assert!(sent[50].discont && !sent[50].delta);
 }
+
+#[test]
+fn a_stream_that_begins_anew_does_not_hide_that_another_has_ended() {
+    let stage = Stage::usual();
+    let (picture, sound) = with_sound(&stage, 0);
+    let out = stage.output("src_1");
+    stage.play();
+    stage.every(20, 0..1_000, |at| {
+        picture.push(Frame::at(at));
+        sound.push(Frame::at(at));
+    });
+    // The next one of a list, which has no sound.
+    sound.eos();
+    stage.to(1_100);
+    picture.start(&raw());
+    stage.every(20, 1_100..2_000, |at| picture.push(Frame::at(at)));
+    out.wait_for_eos();
+    assert!(!stage.out.is_eos());
+}
+
+#[test]
+fn a_pad_that_is_released_and_asked_for_again_is_no_switch() {
+    let stage = Stage::usual();
+    for _ in 0..3 {
+        let feed = stage.feed("sink_0", &raw());
+        stage.play();
+        let begin = stage.now();
+        stage.every(20, begin + 20..begin + 520, |at| feed.push(Frame::at(at)));
+        stage.switch.release_request_pad(&feed.sink);
+    }
+    assert_eq!(stage.switches(), []);
+    assert_eq!(stage.stats().get("num-switches"), Ok(0u64));
+    assert_eq!(stage.sent().len(), 75);
+}

@@ -67,17 +67,21 @@ impl FailoverSrc {
             }
         }
         self.switch().imp().send_eos_behind(|_| true);
+        for output in self.outputs().iter() {
+            output.end_unfed();
+        }
     }
 
     /// The application wants no more, perhaps before anything has come: whoever waits for a pad, as a muxer
     /// does, gets its end as well.
     pub(super) fn end_early(&self) {
+        let run = self.run();
         if !self.said_no_more_pads.load(SeqCst) {
             self.provide_missing();
         }
-        self.end_of_all();
-        for output in self.outputs().iter() {
-            output.end_unfed();
+        // The application may stop all from its handler.
+        if self.run() == run {
+            self.end_of_all();
         }
     }
 }

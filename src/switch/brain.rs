@@ -214,10 +214,8 @@ impl State {
                 ..
             } => {
                 if self.is_on_air(to) {
-                    // Back before the cut was made, perhaps with another attempt.
-                    if self.pending.take().is_some_and(|pending| pending.left) {
-                        self.announce_anew();
-                    }
+                    // Back before the cut was made.
+                    self.give_up_cut();
                     return;
                 }
                 let gate = self.gate_of(to);

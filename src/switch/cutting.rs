@@ -122,7 +122,7 @@ impl State {
             return;
         };
         let Plan { to, gate, .. } = plan;
-        let removed = self.removed.take();
+        let removed = self.removed.take().filter(|gone| *gone != to);
         let from = self.on_air.replace(to).or(removed);
         let report = self.report(gate, &pending, from, plan.start, now);
         if let Some(old) = from

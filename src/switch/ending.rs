@@ -46,11 +46,11 @@ impl FailoverSwitch {
             ended && !is_owned && (nobody_left || last_word && on_air)
         };
         gst::info!(CAT, obj = pad, "end of stream");
-        self.say(outbox);
         if is_owned {
-            // The owner knows what to send in its place.
+            // The owner knows what to send in its place; first, for what follows may be another attempt.
             self.listen(SwitchEvent::StreamEnded { input, stream });
         }
+        self.say(outbox);
         if over {
             self.send_eos();
         }
@@ -91,6 +91,16 @@ impl FailoverSwitch {
                 None
             })
             .collect()
+    }
+}
+
+impl Input {
+    /// A stream of it begins; others may have ended, and go on having.
+    pub(super) fn note_begin(&mut self, now: Moment, is_owned: bool) {
+        self.goes_on_at = match self.has_ended_streams() && !is_owned {
+            true => self.goes_on_at.or(Some(now + ALONE)),
+            false => None,
+        };
     }
 }
 

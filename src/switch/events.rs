@@ -97,8 +97,10 @@ impl FailoverSwitch {
     }
 
     fn stream_start(&self, place: &Place) -> bool {
+        let is_owned = self.is_owned();
         let is_back = {
             let mut state = self.state();
+            let now = self.time.now();
             let on_air = state.is_on_air(place.input);
             let Some(input) = state.inputs.get_mut(&place.input) else {
                 return false;
@@ -117,7 +119,7 @@ impl FailoverSwitch {
             sink.standby.clear();
             let was_eos = std::mem::take(&mut sink.eos);
             let was_gone = std::mem::take(&mut sink.gone);
-            input.goes_on_at = None;
+            input.note_begin(now, is_owned);
             if on_air {
                 state.forget_withheld(Some(place.stream));
                 if had_ended {

@@ -372,11 +372,12 @@ impl FailoverSwitch {
         let Some((pad, lane, outlet)) = found else {
             return;
         };
+        // Before the look at what it may be told of, or the stop that rings in between would not be heard.
+        let heard = outlet.0.news.strokes();
         if outlet.0.stopping.load(Relaxed) {
             let _ = pad.pause_task();
             return;
         }
-        let heard = outlet.0.news.strokes();
         let turn = lane.enter();
         let next = {
             let mut state = self.state();

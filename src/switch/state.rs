@@ -219,7 +219,7 @@ impl State {
                 self.removed = self.on_air.take();
             }
             if self.pending.as_ref().is_some_and(|p| p.to == input) {
-                self.pending = None;
+                self.give_up_cut();
             }
         }
         gone
@@ -257,8 +257,12 @@ impl State {
         }
     }
 
-    /// What describes the streams was not sent meanwhile.
-    pub(super) fn announce_anew(&mut self) {
+    /// No cut is to be made any more: what is on air stays there, perhaps with another attempt, whose caps were not
+    /// sent so far.
+    pub(super) fn give_up_cut(&mut self) {
+        if !self.pending.take().is_some_and(|pending| pending.left) {
+            return;
+        }
         for output in self.outputs.values_mut() {
             output.sticky_due = true;
             output.discont = true;
