@@ -6,7 +6,7 @@
 mod stage;
 
 use gst::prelude::*;
-use stage::{Feed, Frame, Frames, Sent, Stage, h264, in_gop, pair, pcm, raw, switch};
+use stage::{Feed, Frame, Frames, Output, Sent, Stage, h264, in_gop, pair, pcm, raw, switch};
 
 /// Every 20 ms one frame is shown, and no frame without those that it needs.
 fn assert_whole(sent: &[Sent]) {
@@ -230,8 +230,8 @@ fn a_sound_that_only_the_primary_has_comes_back_with_it() {
     assert!(out.frames().len() >= 95, "{}", out.frames().len());
 }
 
-#[test]
-fn a_stream_that_ended_alone_may_begin_again() {
+/// After a second of picture and sound. The picture, the sound, and where that came out.
+fn sound_has_ended() -> (Stage, [Feed; 2], Output) {
     let stage = Stage::usual();
     let (picture, sound) = with_sound(&stage, 0);
     let out = stage.output("src_1");
@@ -241,6 +241,12 @@ fn a_stream_that_ended_alone_may_begin_again() {
         sound.push(Frame::at(at));
     });
     sound.eos();
+    (stage, [picture, sound], out)
+}
+
+#[test]
+fn a_stream_that_ended_alone_may_begin_again() {
+    let (stage, [picture, sound], out) = sound_has_ended();
     stage.every(20, 1_000..2_000, |at| picture.push(Frame::at(at)));
     out.wait_for_eos();
     sound.start(&pcm());
@@ -275,16 +281,8 @@ fn an_input_that_is_gone_back_to_brings_its_new_caps() {
 
 #[test]
 fn a_stream_that_begins_anew_does_not_hide_that_another_has_ended() {
-    let stage = Stage::usual();
-    let (picture, sound) = with_sound(&stage, 0);
-    let out = stage.output("src_1");
-    stage.play();
-    stage.every(20, 0..1_000, |at| {
-        picture.push(Frame::at(at));
-        sound.push(Frame::at(at));
-    });
+    let (stage, [picture, _sound], out) = sound_has_ended();
     // The next one of a list, which has no sound.
-    sound.eos();
     stage.to(1_100);
     picture.start(&raw());
     stage.every(20, 1_100..2_000, |at| picture.push(Frame::at(at)));
