@@ -7,7 +7,7 @@
 
 use crate::policy::{Moment, Span};
 use gst::prelude::*;
-use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// No wake-up is armed for later than this: near the end of all numbers GStreamer's clock spins.
 const FARTHEST: Span = Span::from_secs(24 * 3600);
@@ -38,8 +38,10 @@ enum WaitState {
 }
 
 /// One wake-up of the whole element.
-#[derive(Default)]
-pub(crate) struct Alarm(Mutex<Option<(Moment, gst::SingleShotClockId)>>);
+#[derive(Clone, Default)]
+pub(crate) struct Alarm(Arc<Mutex<Armed>>);
+
+type Armed = Option<(Moment, gst::SingleShotClockId)>;
 
 impl Default for RunningTime {
     fn default() -> Self {
@@ -205,7 +207,7 @@ impl Alarm {
     /// harmless, it looks and arms again.
     pub(crate) fn set(&self, time: &RunningTime, at: Moment, ring: impl FnOnce() + Send + 'static) {
         let at = at.min(time.now() + FARTHEST);
-        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = self.armed();
         if armed.as_ref().is_some_and(|(armed, _)| *armed <= at) {
             return;
         }
@@ -215,37 +217,38 @@ impl Alarm {
         if let Some((_, old)) = armed.take() {
             old.unschedule();
         }
-        if id
-            .wait_async(move |_, time, _| {
-                // An unscheduled id comes with no time.
-                if time.is_some() {
-                    ring();
-                }
-            })
-            .is_ok()
-        {
+        let alarm = self.clone();
+        let rings = id.wait_async(move |_, time, id| {
+            // An unscheduled id comes with no time.
+            if time.is_some() {
+                alarm.spend(id);
+                ring();
+            }
+        });
+        if rings.is_ok() {
             *armed = Some((at, id));
         }
     }
 
-    /// To be called by the wake-up itself, before it looks at the time.
-    pub(crate) fn rang(&self, now: Moment) {
-        let mut armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if armed.as_ref().is_some_and(|(at, _)| *at <= now) {
-            armed.take();
-        }
+    /// A clock may ring a hair before the time that it was asked for, so the time does not say which wake-up is
+    /// used up. One that stayed armed would be the last.
+    fn spend(&self, id: &gst::ClockId) {
+        self.armed().take_if(|(_, armed)| **armed == *id);
     }
 
     pub(crate) fn is_armed(&self) -> bool {
-        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        armed.is_some()
+        self.armed().is_some()
     }
 
     pub(crate) fn clear(&self) {
-        let armed = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let armed = self.armed().take();
         if let Some((_, id)) = armed {
             id.unschedule();
         }
+    }
+
+    fn armed(&self) -> MutexGuard<'_, Armed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -266,3 +269,6 @@ impl Stopwatch {
 pub(crate) fn clock_time(span: Span) -> gst::ClockTime {
     gst::ClockTime::from_nseconds(span.nanos().min(u64::MAX - 1))
 }
+
+#[cfg(test)]
+mod tests;

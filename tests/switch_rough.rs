@@ -304,3 +304,20 @@ fn a_pad_that_is_released_and_asked_for_again_is_no_switch() {
     assert_eq!(stage.stats().get("num-switches"), Ok(0u64));
     assert_eq!(stage.sent().len(), 75);
 }
+
+#[test]
+fn a_picture_behind_a_gap_is_not_taken_for_as_long_as_the_gap() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    let frame = |at| Frame::at(at).of_any_length();
+    stage.every(20, 0..1_000, |at| {
+        primary.push(frame(at));
+        backup.push(frame(at));
+    });
+    stage.every(20, 1_000..1_400, |at| backup.push(frame(at)));
+    primary.push(frame(1_400));
+    primary.eos();
+    stage.every(20, 1_420..2_000, |at| backup.push(frame(at)));
+    assert_eq!(stage.switches(), [switch(0, 1, "eos")]);
+    let behind = stage.sent().iter().find(|frame| frame.input == 1).copied();
+    assert_eq!(behind.and_then(|frame| frame.pts), Some(1_420));
+}

@@ -188,7 +188,8 @@ pub(crate) fn crowd() -> String {
             sinks(n, "video/x-raw", "audio/x-raw")
         )
     };
-    let rows: [(usize, &str, &dyn Fn(usize) -> String); 3] = [
+    type Row<'a> = (usize, &'a str, &'a dyn Fn(usize) -> String);
+    let rows: [Row; 3] = [
         (CROWD, "`failoversrc output=encoded`", &ours),
         (CROWD, "`fallbacksrc`, which decodes", &peers),
         (FEW, "`fallbacksrc`, which decodes", &peers),

@@ -11,6 +11,8 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(20);
 const INTERVAL: Duration = Duration::from_millis(2);
 /// Buffers of the input that came back before it falls silent again.
 const BACK_FOR: u32 = 5;
+/// Whatever has not happened by then does not happen.
+const MOST_TURNS: usize = 1_000;
 
 /// What is taken for the decision.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,9 +55,9 @@ struct Bench {
     pipeline: gst::Pipeline,
     /// In order of preference.
     inputs: [gst::Pad; 2],
-    /// When the switch has moved from the first input to the second, and back.
+    switch: gst::Element,
+    /// When the switch has moved from the first input to the second.
     left: Receiver<Instant>,
-    back: Receiver<Instant>,
 }
 
 impl Bench {
@@ -77,13 +79,13 @@ impl Bench {
             switch.set_property("recovery-time", 0u64);
         }
         let inputs = [0, 1].map(|number| feed(&switch, number));
-        let (left, back) = listen(&pipeline, &switch, sign);
+        let left = listen(&pipeline, &switch, sign);
         Self {
             sign,
             pipeline,
             inputs,
+            switch,
             left,
-            back,
         }
     }
 
@@ -100,50 +102,52 @@ impl Bench {
             let segment = gst::FormattedSegment::<gst::ClockTime>::new();
             input.push_event(gst::event::Segment::new(&segment));
         }
-        // Both are known, the first is on air.
-        for _ in 0..50 {
-            self.push(0);
-            self.push(1);
-            std::thread::sleep(INTERVAL);
-        }
-        while self.left.try_recv().is_ok() || self.back.try_recv().is_ok() {}
     }
 
-    /// One stall of the first input, and its return.
+    /// One stall of the first input.
     fn stall(&self) -> f64 {
-        for _ in 0..BACK_FOR {
-            self.push(1);
-            self.push(0);
-            std::thread::sleep(INTERVAL);
-        }
-        // What was decided before does not count.
-        while self.left.try_recv().is_ok() {}
+        self.go_back();
         self.push(0);
-        let expiry = Instant::now() + TIMEOUT;
-        let quiet = if self.sign == Sign::Message {
-            TIMEOUT
-        } else {
-            INTERVAL
-        };
+        let silent_since = Instant::now();
+        let expiry = silent_since + TIMEOUT;
         std::thread::sleep(TIMEOUT / 2);
-        let decided = self.until(&self.left, 1, quiet);
-        self.until(&self.back, 0, INTERVAL);
+        let decided = self.decision(silent_since);
         let late = decided.saturating_duration_since(expiry).as_secs_f64();
         // Left before it was time: a wrong decision, and shown as such.
         let early = expiry.saturating_duration_since(decided).as_secs_f64();
         (late - early) * 1e3
     }
 
-    /// Feeds the second input, and `other`, at this interval until something happens.
-    fn until(&self, happens: &Receiver<Instant>, other: usize, interval: Duration) -> Instant {
-        for _ in 0..1_000 {
+    /// Feeds both until the first is on air and has been for a while: where the machine stood still for longer
+    /// than the timeout, that takes as long as it takes.
+    fn go_back(&self) {
+        let mut fed = 0;
+        for _ in 0..MOST_TURNS {
             self.push(1);
-            if other != 1 {
-                self.push(other);
+            self.push(0);
+            std::thread::sleep(INTERVAL);
+            let active: Option<gst::Pad> = self.switch.property("active-pad");
+            let is_back = active.is_some_and(|pad| pad.name() == "sink_0");
+            fed = if is_back { fed + 1 } else { 0 };
+            if fed > BACK_FOR {
+                return;
             }
-            match happens.recv_timeout(interval) {
-                Ok(at) => return at,
-                Err(RecvTimeoutError::Timeout) => (),
+        }
+        panic!("it does not go back to the first input");
+    }
+
+    /// Feeds the second input until the first is found to be silent; what was decided before that does not
+    /// count.
+    fn decision(&self, silent_since: Instant) -> Instant {
+        let interval = match self.sign {
+            Sign::Message => TIMEOUT,
+            Sign::ActivePad => INTERVAL,
+        };
+        for _ in 0..MOST_TURNS {
+            self.push(1);
+            match self.left.recv_timeout(interval) {
+                Ok(at) if at >= silent_since => return at,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => (),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -184,23 +188,17 @@ fn feed(switch: &gst::Element, number: u32) -> gst::Pad {
     source
 }
 
-/// When the switch leaves the first input, and when it is back there.
-fn listen(
-    pipeline: &gst::Pipeline,
-    switch: &gst::Element,
-    sign: Sign,
-) -> (Receiver<Instant>, Receiver<Instant>) {
+/// When the switch leaves the first input.
+fn listen(pipeline: &gst::Pipeline, switch: &gst::Element, sign: Sign) -> Receiver<Instant> {
     let (left, was_left) = mpsc::channel();
-    let (back, was_back) = mpsc::channel();
     let left_by_pad = left.clone();
     switch.connect_notify(Some("active-pad"), move |switch, _| {
         let at = Instant::now();
         let active: Option<gst::Pad> = switch.property("active-pad");
-        let _ = match active.map(|pad| pad.name()).as_deref() {
-            Some("sink_0") => back.send(at),
-            Some("sink_1") if sign == Sign::ActivePad => left_by_pad.send(at),
-            _ => Ok(()),
-        };
+        let is_second = active.is_some_and(|pad| pad.name() == "sink_1");
+        if is_second && sign == Sign::ActivePad {
+            let _ = left_by_pad.send(at);
+        }
     });
     let bus = pipeline.bus().expect("a bus");
     bus.set_sync_handler(move |_, message| {
@@ -215,5 +213,5 @@ fn listen(
         }
         gst::BusSyncReply::Drop
     });
-    (was_left, was_back)
+    was_left
 }

@@ -44,7 +44,6 @@ impl FailoverSwitch {
 
     /// The wake-up: runs in the clock's thread, so it only decides and tells.
     fn ring(&self) {
-        self.alarm.rang(self.time.now());
         self.look_downstream();
         self.consult(|policy, now| policy.wake(now));
     }

@@ -193,8 +193,10 @@ impl State {
         in_lane: bool,
         outbox: &mut Outbox,
     ) -> Step {
-        let present = self.inputs.get(&place.input).map(|input| input.attempt);
-        if *attempt.get_or_insert(present.unwrap_or(0)) != present.unwrap_or(0) {
+        let Some(input) = self.inputs.get_mut(&place.input) else {
+            return Step::Kept;
+        };
+        if *attempt.get_or_insert(input.attempt) != input.attempt {
             // It waited until another attempt had begun.
             return Step::Kept;
         }
@@ -206,9 +208,6 @@ impl State {
             return self.halt(place.input);
         }
         let end = self.outputs.get(&place.stream).map_or(0, |o| o.end());
-        let Some(input) = self.inputs.get_mut(&place.input) else {
-            return Step::Kept;
-        };
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return Step::Kept;
         };

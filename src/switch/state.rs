@@ -91,9 +91,9 @@ pub(super) struct Sink {
     pub(super) eos: bool,
     /// Its source has it no more.
     pub(super) gone: bool,
-    /// When the buffer before began, and how long before this one.
+    /// When the buffer before began, how long before this one, and the same of the one before that.
     order: Option<i64>,
-    step: u64,
+    steps: [u64; 2],
     /// What one picture takes a decoder, about.
     pub(super) decoding: i64,
     pub(super) upstream: Option<Upstream>,
@@ -398,7 +398,7 @@ impl Sink {
             eos: false,
             gone: false,
             order: None,
-            step: 0,
+            steps: [0; 2],
             decoding: 0,
             upstream: None,
             buffers: 0,
@@ -421,7 +421,8 @@ impl Sink {
         self.stamp.is_some() || self.eos
     }
 
-    /// Times of a buffer in running time; what has none is taken as of now, and for as long as the one before.
+    /// Times of a buffer in running time; what has none is taken as of now, and for as long as those before. The
+    /// first one behind a gap is not as long as that: a cut would wait for its end.
     pub(super) fn times(&mut self, buffer: &gst::BufferRef, now: Moment) -> Times {
         let running = |ts: Option<gst::ClockTime>| {
             let ts = ts?;
@@ -438,12 +439,13 @@ impl Sink {
         let order = dts.or(pts).unwrap_or(now);
         let step = order.saturating_sub(self.order.replace(order).unwrap_or(order));
         if (1..=LONGEST_STEP).contains(&step) {
-            self.step = step.unsigned_abs();
+            self.steps = [step.unsigned_abs(), self.steps[0]];
         }
+        let length = self.steps[0].min(self.steps[1]);
         Times {
             order,
             start: pts.or(dts).unwrap_or(now),
-            duration: buffer.duration().map_or(self.step, |d| d.nseconds()),
+            duration: buffer.duration().map_or(length, |d| d.nseconds()),
         }
     }
 }

@@ -23,7 +23,6 @@ impl Slate {
     /// One turn: fills, or sleeps until there is reason to look again.
     pub(super) fn turn(&self) {
         let now = self.time.now();
-        self.alarm.rang(now);
         let plan = self.plan(now);
         match plan {
             Plan::Rest => self.sleep(),

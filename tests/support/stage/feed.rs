@@ -57,6 +57,14 @@ impl Frame {
         }
     }
 
+    /// The same frame from a source that does not say how long it is.
+    pub(crate) fn of_any_length(self) -> Self {
+        Self {
+            duration: None,
+            ..self
+        }
+    }
+
     /// A frame that needs those before it, unless `key`.
     pub(crate) fn delta_unless(self, key: bool) -> Self {
         Self {
