@@ -124,7 +124,8 @@ impl Player {
     fn run(mut self, pipeline: &gst::Pipeline) -> Result<(), Box<dyn Error>> {
         let bus = pipeline.bus().ok_or("a pipeline without a bus")?;
         loop {
-            while let Some(message) = bus.timed_pop(gst::ClockTime::from_mseconds(50)) {
+            let mut next = bus.timed_pop(gst::ClockTime::from_mseconds(50));
+            while let Some(message) = next {
                 if common::is_interrupt(&message) {
                     return Ok(());
                 }
@@ -135,6 +136,8 @@ impl Player {
                     gst::MessageView::Latency(_) => common::spread_latency(pipeline),
                     _ => (),
                 }
+                // Only what is there: a sink that is late says so with each picture, and keys want to be read.
+                next = bus.pop();
             }
             while let Some(key) = self.keys.as_ref().and_then(Keys::pressed) {
                 if !self.press(key) {

@@ -6,6 +6,8 @@
 mod programme;
 #[path = "support/recording.rs"]
 mod recording;
+#[path = "support/stuck.rs"]
+mod stuck;
 
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use programme::{Look, MS, Programme, Record, both, element, gated, open, picture, tone};
 use recording::Recording;
+use stuck::Stuck;
 
 const BOTH: [&str; 2] = ["audio_0", "video_0"];
 const START: (i32, i32, &str) = (-1, 0, "startup");
@@ -344,6 +347,21 @@ fn a_file_beside_a_live_primary_is_played_again_and_again() {
     programme.until("the file is played again", |record| record.attempts(1) >= 3);
     programme.until_all_show(Look::Primary);
     programme.check_switches(&[START]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_source_that_does_not_start_and_says_nothing_has_failed_at_once() {
+    let programme = Programme::new()
+        .set("primary-source", Stuck::unwilling())
+        .set("backup-source", both(Look::Backup))
+        .set("startup-timeout", FOR_EVER)
+        .start();
+    programme.until_all_show(Look::Backup);
+    programme.until("it is told why", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| s.input == 0 && s.text.contains("could not be started"))
+    });
     programme.finish(&BOTH);
 }
 

@@ -321,3 +321,52 @@ fn a_picture_behind_a_gap_is_not_taken_for_as_long_as_the_gap() {
     let behind = stage.sent().iter().find(|frame| frame.input == 1).copied();
     assert_eq!(behind.and_then(|frame| frame.pts), Some(1_420));
 }
+
+#[test]
+fn a_process_that_stood_still_blames_no_input() {
+    for (caps, first) in [(raw(), 0), (raw(), 1), (raw(), 2), (h264(), 1), (h264(), 2)] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        let both = |at| {
+            primary.push(stage::frame_of(&caps, at));
+            backup.push(stage::frame_of(&caps, at));
+        };
+        stage.every(20, 0..1_000, both);
+        stage.stand_still_until(4_000);
+        // Its own thread or an input's runs first.
+        match first {
+            0 => primary.push(stage::frame_of(&caps, 1_000)),
+            1 => backup.push(stage::frame_of(&caps, 1_000)),
+            _ => stage.to(4_000),
+        }
+        // What has come meanwhile, and what comes then.
+        (1_000..4_000).step_by(20).for_each(both);
+        stage.every(20, 4_000..6_000, both);
+        assert_eq!(stage.switches(), [], "{first} first");
+        // A silence behind it is one.
+        stage.every(20, 6_000..7_000, |at| {
+            backup.push(stage::frame_of(&caps, at))
+        });
+        assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+        let stalled = stage.told("failover-input-state");
+        let stalled = stalled
+            .iter()
+            .filter(|told| told.get("new") == Ok("stalled"));
+        assert_eq!(stalled.count(), 1, "{first} first");
+    }
+}
+
+#[test]
+fn what_falls_silent_while_the_process_stands_still_is_left_a_timeout_later() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    stage.stand_still_until(4_000);
+    let mut left = None;
+    stage.every(20, 4_000..5_000, |at| {
+        backup.push(Frame::at(at));
+        left = left.or_else(|| (!stage.switches().is_empty()).then_some(at));
+    });
+    assert!(left.is_some_and(|at| at <= 4_520), "{left:?}");
+}

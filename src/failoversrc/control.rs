@@ -244,6 +244,8 @@ impl Owner {
             } => {
                 if let Some(index) = self.present(input, attempt) {
                     shell.note_failure(input, &text);
+                    // Not every source tells by a message that it cannot be started.
+                    shell.switch().imp().failed(input, Cause::Error);
                     self.give_up(shell, index, now);
                 }
             }
@@ -275,7 +277,11 @@ impl Owner {
             Order::Resume => self.set_paused(&element, false),
             Order::End => {
                 for index in 0..self.inputs.len() {
-                    if self.inputs.get_mut(index).is_some_and(|i| i.life.ended()) {
+                    if self
+                        .inputs
+                        .get_mut(index)
+                        .is_some_and(|i| i.life.ended(now))
+                    {
                         self.end(index);
                     }
                 }
@@ -301,7 +307,10 @@ impl Owner {
             }
             SwitchEvent::Stop(id) => {
                 if let Some(index) = self.index(*id)
-                    && self.inputs.get_mut(index).is_some_and(|i| i.life.unwant())
+                    && self
+                        .inputs
+                        .get_mut(index)
+                        .is_some_and(|i| i.life.unwant(now))
                 {
                     self.log(index, "not needed any more");
                     self.end(index);
@@ -353,7 +362,11 @@ impl Owner {
     /// endless input it is played again, for it may be needed again.
     fn ended(&mut self, shell: &FailoverSrc, index: usize, now: Moment) {
         self.log(index, "played to its end");
-        if self.inputs.get_mut(index).is_some_and(|i| i.life.ended()) {
+        if self
+            .inputs
+            .get_mut(index)
+            .is_some_and(|i| i.life.ended(now))
+        {
             self.end(index);
         }
         if self.inputs.iter().all(|input| input.life.is_ended()) {

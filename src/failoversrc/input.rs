@@ -86,16 +86,21 @@ impl Life {
     }
 
     /// It is not wanted any more. Whether there is a source to end.
-    pub(super) fn unwant(&mut self) -> bool {
+    pub(super) fn unwant(&mut self, now: Moment) -> bool {
         let running = self.is_running();
+        self.note_session(now);
         self.phase = Phase::Idle;
         running
     }
 
-    /// Begin anew at once, whatever it was waiting for. Whether there is a source to end.
+    /// Begin anew at once, whatever it was waiting for, unless it is not wanted: somebody thinks that it is well
+    /// now, so what came before does not count. Whether there is a source to end.
     pub(super) fn restart(&mut self, now: Moment) -> bool {
         let running = self.is_running();
-        self.phase = Phase::Waiting { until: now };
+        self.retry.forget();
+        if !matches!(self.phase, Phase::Idle) {
+            self.phase = Phase::Waiting { until: now };
+        }
         running
     }
 
@@ -186,8 +191,9 @@ impl Life {
     }
 
     /// It played to its end. Whether there is a source to end.
-    pub(super) fn ended(&mut self) -> bool {
+    pub(super) fn ended(&mut self, now: Moment) -> bool {
         let running = self.is_running();
+        self.note_session(now);
         self.phase = Phase::Ended;
         running
     }
@@ -416,9 +422,59 @@ mod tests {
     fn what_has_ended_stays_so_until_it_is_to_be_played_again() {
         let mut life = begun(at(0));
         life.flows(at(100));
-        assert!(life.ended());
+        assert!(life.ended(at(10_000)));
         assert_eq!(life.due(), None);
         life.play_again(at(10_000));
         assert_eq!(life.wake(at(10_000)), Some(Do::Begin));
+    }
+
+    #[test]
+    fn what_is_played_whole_is_no_failure_however_often() {
+        let mut life = begun(at(0));
+        for round in 1..20 {
+            life.flows(at(round * 10_000 - 9_900));
+            let end = at(round * 10_000);
+            assert!(life.ended(end));
+            life.play_again(end);
+            assert_eq!(life.wake(end), Some(Do::Begin), "round {round}");
+            life.begun(end);
+        }
+    }
+
+    #[test]
+    fn a_cold_standby_that_has_served_is_as_good_as_new() {
+        let mut life = life();
+        for hour in (0..20).map(|hour| hour * 3_600_000) {
+            life.want(at(hour));
+            assert_eq!(life.wake(at(hour)), Some(Do::Begin));
+            life.begun(at(hour));
+            life.flows(at(hour + 100));
+            assert!(life.unwant(at(hour + 600_000)));
+        }
+        life.want(at(100_000_000));
+        life.begun(at(100_000_000));
+        assert!(life.failed(at(100_000_000), Again::Soon));
+        assert!(life.due() <= Some(at(100_000_625)));
+    }
+
+    #[test]
+    fn a_restart_forgets_what_failed_before() {
+        let mut life = begun(at(0));
+        for second in 1..9 {
+            life.failed(at(second * 60_000), Again::Soon);
+            life.begun(at(second * 60_000));
+        }
+        assert!(life.restart(at(600_000)));
+        assert_eq!(life.wake(at(600_000)), Some(Do::Begin));
+        life.begun(at(600_000));
+        assert!(life.failed(at(600_000), Again::Soon));
+        assert!(life.due() <= Some(at(600_625)));
+    }
+
+    #[test]
+    fn a_restart_does_not_start_what_nobody_wants() {
+        let mut life = life();
+        assert!(!life.restart(at(1_000)));
+        assert_eq!((life.due(), life.name()), (None, "idle"));
     }
 }

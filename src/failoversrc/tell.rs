@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the application is told: messages, signals, notifications, `stats`. Always from the owner's
-//! thread, never with a lock held.
+//! thread, never with a lock held; `status` at start and stop from the thread that does it.
 
 use super::imp::FailoverSrc;
 use super::{CAT, Status};
@@ -58,10 +58,16 @@ impl FailoverSrc {
     }
 
     pub(super) fn update_status(&self) {
-        let status = self.present_status();
-        if self.swap_status(status) != status {
-            gst::info!(CAT, imp = self, "status: {status:?}");
-            self.obj().notify("status");
+        loop {
+            let status = self.present_status();
+            if self.swap_status(status) != status {
+                gst::info!(CAT, imp = self, "status: {status:?}");
+                self.obj().notify("status");
+            }
+            // Two threads may be here, and the last word is to be the newest.
+            if self.present_status() == status {
+                return;
+            }
         }
     }
 

@@ -57,6 +57,12 @@ impl Retry {
         }
     }
 
+    /// As if nothing had been tried yet.
+    pub fn forget(&mut self) {
+        self.attempts = 0;
+        self.last = None;
+    }
+
     /// How long a connected but silent attempt is listened to before another replaces it: never
     /// less than the pause that would follow, since listening costs nothing and waiting is deaf.
     pub fn patience(&self, startup_timeout: Span) -> Span {

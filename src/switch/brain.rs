@@ -10,7 +10,7 @@ use super::standby::Coding;
 use super::state::{Pending, Sink, State};
 use super::{CAT, Silence, SwitchEvent};
 use crate::policy::{
-    Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, StreamId,
+    Action, Cause, Health, HealthKind, InputId, Moment, Observation, Policy, Span, StreamId,
 };
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -20,6 +20,8 @@ use std::sync::atomic::Ordering::Relaxed;
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) switched: Option<Report>,
+    /// For so long nobody looked.
+    pub(super) stood_still: Option<Span>,
     pub(super) events: Vec<SwitchEvent>,
     pub(super) health: Vec<FailoverSwitchPad>,
     pub(super) key_frames: Vec<FailoverSwitchPad>,
@@ -65,6 +67,13 @@ impl FailoverSwitch {
     pub(super) fn say(&self, outbox: Outbox) {
         if outbox.consulted {
             self.arm();
+        }
+        if let Some(span) = outbox.stood_still {
+            gst::info!(
+                CAT,
+                imp = self,
+                "all stood still for {span}: no input's silence"
+            );
         }
         for pad in outbox.key_frames {
             self.ask_key_frame(&pad);
@@ -172,6 +181,7 @@ impl State {
         outbox: &mut Outbox,
         tell: impl FnOnce(&mut Policy),
     ) {
+        outbox.stood_still = self.forgive_stand_still(now);
         self.report_stamps(now);
         tell(&mut self.policy);
         outbox.consulted = true;

@@ -361,7 +361,8 @@ impl State {
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return;
         };
-        let from = signed(now.nanos()) - window - input.timeline.offset();
+        let from = signed(now.nanos()).saturating_sub(window);
+        let from = from.saturating_sub(input.timeline.offset());
         let from = input.keeps_from(place.stream, from, is_on_air);
         if let Some(sink) = input.sinks.get_mut(&place.stream) {
             sink.buffers += 1;

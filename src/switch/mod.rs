@@ -71,6 +71,7 @@ mod settings;
 mod situation;
 mod sound;
 pub mod standby;
+mod standstill;
 mod state;
 pub mod timeline;
 mod withheld;

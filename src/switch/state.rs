@@ -172,6 +172,7 @@ impl State {
     /// As new, for another run: pads and priorities stay, nothing of what was seen does.
     pub(super) fn renew(&mut self, config: Config) {
         self.policy = Policy::new(config, Moment::ZERO);
+        self.next_wake = None;
         self.on_air = None;
         self.removed = None;
         self.pending = None;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A source that hangs in a state change until it is let go.
+//! A source that hangs in a state change until it is let go, or does not start at all.
 
 #![allow(dead_code)]
 
@@ -38,6 +38,13 @@ impl Stuck {
         let gate = Gate::default();
         let _ = source.imp().hangs.set((at, gate.clone()));
         (source, gate)
+    }
+
+    /// One that cannot start, and says no word about it.
+    pub(crate) fn unwilling() -> Self {
+        let source: Self = glib::Object::new();
+        let _ = source.imp().unwilling.set(());
+        source
     }
 }
 
@@ -88,6 +95,7 @@ mod imp {
     #[derive(Default)]
     pub(crate) struct Stuck {
         pub(super) hangs: OnceLock<(At, Gate)>,
+        pub(super) unwilling: OnceLock<()>,
     }
 
     #[glib::object_subclass]
@@ -134,6 +142,9 @@ mod imp {
                 && at.transition() == transition
             {
                 gate.pass();
+            }
+            if self.unwilling.get().is_some() && transition == At::Start.transition() {
+                return Err(gst::StateChangeError);
             }
             self.parent_change_state(transition)
         }

@@ -208,6 +208,12 @@ impl Stage {
         self.clock_to(base + gst::ClockTime::from_nseconds(running));
     }
 
+    /// Time passes, and nobody is there to look: what was due meanwhile is so yet.
+    pub(crate) fn stand_still_until(&self, running: u64) {
+        let base = ms(*self.base.lock().expect("base"));
+        self.clock.set_time(base + ms(running));
+    }
+
     /// As `every`, where a sink is held up: the element does not come to rest.
     pub(crate) fn every_unsettled(&self, step: usize, span: Range<u64>, at: impl FnMut(u64)) {
         self.restless.set(true);
