@@ -370,3 +370,89 @@ fn what_falls_silent_while_the_process_stands_still_is_left_a_timeout_later() {
     });
     assert!(left.is_some_and(|at| at <= 4_520), "{left:?}");
 }
+
+#[test]
+fn a_backup_that_has_become_later_takes_over_at_once() {
+    for (caps, by) in [(raw(), 520), (raw(), 900), (pcm(), 700)] {
+        let (stage, primary, backup) = pair(&caps, &[]);
+        stage.every(20, 0..8_000, |at| {
+            if at < 3_500 {
+                primary.push(Frame::at(at));
+            }
+            if at < 2_000 {
+                backup.push(Frame::at(at).later(100_000));
+            }
+            if at >= 2_000 + by {
+                backup.push(Frame::at(at - by).later(100_000));
+            }
+        });
+        let sent = stage.sent();
+        let stands = sent.windows(2).map(|pair| pair[1].at - pair[0].at).max();
+        // What it shows then has come by the timeout's end, or is on its way for that long.
+        assert!(stands <= Some(by.max(500) + 40), "{by}: {stands:?} ms");
+    }
+}
+
+#[test]
+fn what_was_sent_ahead_of_the_clock_does_not_bar_the_way_back() {
+    let (stage, primary, backup) = pair(&h264(), &[("recovery-time", "1000000000")]);
+    // A flush on air, and then all that has come up: it is placed from now on, and runs ahead.
+    stage.every(20, 0..3_000, |at| backup.push(in_gop(at, 0).later(100_000)));
+    backup.flush();
+    backup.segment();
+    stage.to(5_000);
+    for at in (3_000..5_000).step_by(20) {
+        backup.push(in_gop(at, 0).later(100_000));
+    }
+    stage.every(20, 5_000..20_000, |at| {
+        backup.push(in_gop(at, 0).later(100_000));
+        primary.push(in_gop(at, 0));
+    });
+    assert_eq!(stage.switches(), [switch(1, 0, "recovered")]);
+}
+
+#[test]
+fn no_picture_is_shown_before_it_is_decoded_where_a_sender_goes_back_a_little() {
+    for by in [100, 700, 900] {
+        let (stage, primary, backup) = pair(&h264(), &[]);
+        stage.every(20, 0..6_000, |at| {
+            let frame = in_gop(at, 0).decoded_at(at).later(100_000);
+            primary.push(if at < 2_000 { frame } else { frame.earlier(by) });
+            backup.push(frame);
+        });
+        for frame in stage.sent() {
+            assert!(frame.pts >= frame.dts, "{frame:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_told_keeps_its_order_whatever_a_handler_does() {
+    let (stage, primary, backup) = pair(&raw(), &[]);
+    stage.every(20, 0..1_000, |at| {
+        primary.push(Frame::at(at));
+        backup.push(Frame::at(at));
+    });
+    let told = std::sync::Arc::new(std::sync::Mutex::new(vec![]));
+    let (list, feed) = (told.clone(), backup.clone());
+    stage.bus.set_sync_handler(move |_, message| {
+        let state = message.structure().filter(|state| state.has_field("new"));
+        let Some(state) = state else {
+            return gst::BusSyncReply::Pass;
+        };
+        let input: i32 = state.get("input").expect("an input");
+        let new: String = state.get("new").expect("a state");
+        let first = input == 0 && new == "stalled";
+        list.lock().expect("told").push((input, new));
+        if first {
+            // Both are silent by now, and of the backup nothing was told yet.
+            feed.push(Frame::at(1_500));
+        }
+        gst::BusSyncReply::Pass
+    });
+    stage.to(1_600);
+    stage.bus.unset_sync_handler();
+    let told = told.lock().expect("told");
+    let told: Vec<_> = told.iter().map(|(i, s)| (*i, s.as_str())).collect();
+    assert_eq!(told, [(0, "stalled"), (1, "stalled"), (1, "flowing")]);
+}

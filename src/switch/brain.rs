@@ -19,10 +19,10 @@ use std::sync::atomic::Ordering::Relaxed;
 /// What is to be said after the lock is gone.
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub(super) switched: Option<Report>,
     /// For so long nobody looked.
     pub(super) stood_still: Option<Span>,
-    pub(super) events: Vec<SwitchEvent>,
+    /// There is something to tell.
+    pub(super) news: bool,
     pub(super) health: Vec<FailoverSwitchPad>,
     pub(super) key_frames: Vec<FailoverSwitchPad>,
     pub(super) latency_changed: bool,
@@ -81,11 +81,8 @@ impl FailoverSwitch {
         for pad in outbox.health {
             pad.notify_is_healthy();
         }
-        for event in outbox.events {
-            self.tell(event);
-        }
-        if let Some(report) = outbox.switched {
-            self.tell_switched(report);
+        if outbox.news {
+            self.tell_all();
         }
         for stream in outbox.over {
             self.send_eos_behind(|one| one == stream);
@@ -103,6 +100,26 @@ impl FailoverSwitch {
             .all_headers(true)
             .build();
         pad.push_event(event);
+    }
+
+    /// In the order in which it was decided: threads that have left the lock one after the other would not keep
+    /// it. So one of them tells what there is, and what the others bring meanwhile.
+    fn tell_all(&self) {
+        if std::mem::replace(&mut self.state().telling, true) {
+            return;
+        }
+        loop {
+            let event = {
+                let mut state = self.state();
+                let event = state.news.pop_front();
+                state.telling = event.is_some();
+                event
+            };
+            let Some(event) = event else {
+                return;
+            };
+            self.tell(event);
+        }
     }
 
     fn tell(&self, event: SwitchEvent) {
@@ -133,13 +150,13 @@ impl FailoverSwitch {
             SwitchEvent::Start(_)
             | SwitchEvent::Stop(_)
             | SwitchEvent::Ended(_)
-            | SwitchEvent::StreamEnded { .. }
-            | SwitchEvent::Switched(_) => (),
+            | SwitchEvent::StreamEnded { .. } => (),
+            SwitchEvent::Switched(report) => self.tell_switched(report),
         }
         self.listen(event);
     }
 
-    fn tell_switched(&self, report: Report) {
+    fn tell_switched(&self, report: &Report) {
         gst::info!(
             CAT,
             imp = self,
@@ -153,7 +170,6 @@ impl FailoverSwitch {
         );
         self.obj().notify("active-pad");
         self.post(report.to_structure("failover-switched"));
-        self.listen(SwitchEvent::Switched(report));
     }
 
     fn post(&self, structure: gst::Structure) {
@@ -261,10 +277,10 @@ impl State {
                 let silence = stalled.then(|| self.silence_of(input, now)).flatten();
                 self.health_changed(input, [old, new], cause, silence, outbox);
             }
-            Action::EverythingDown => outbox.events.push(SwitchEvent::EverythingDown),
-            Action::SomethingUp => outbox.events.push(SwitchEvent::SomethingUp),
-            Action::Start { input } => outbox.events.push(SwitchEvent::Start(input)),
-            Action::Stop { input } => outbox.events.push(SwitchEvent::Stop(input)),
+            Action::EverythingDown => self.note(SwitchEvent::EverythingDown, outbox),
+            Action::SomethingUp => self.note(SwitchEvent::SomethingUp, outbox),
+            Action::Start { input } => self.note(SwitchEvent::Start(input), outbox),
+            Action::Stop { input } => self.note(SwitchEvent::Stop(input), outbox),
         }
     }
 
@@ -295,14 +311,21 @@ impl State {
         };
         let (old, new) = (plain(old), plain(new));
         if old != new {
-            outbox.events.push(SwitchEvent::Health {
+            let event = SwitchEvent::Health {
                 input,
                 old,
                 new,
                 cause,
                 silence,
-            });
+            };
+            self.note(event, outbox);
         }
+    }
+
+    /// To be told once no lock is held.
+    pub(super) fn note(&mut self, event: SwitchEvent, outbox: &mut Outbox) {
+        self.news.push_back(event);
+        outbox.news = true;
     }
 
     fn silence_of(&self, input: InputId, now: Moment) -> Option<Silence> {

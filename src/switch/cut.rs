@@ -183,7 +183,9 @@ fn shifted(situation: &Situation, pieces: &[Placed], newest: usize) -> Cut {
         .end
         .saturating_sub(piece.start)
         .max(position.order.saturating_add(1).saturating_sub(piece.order));
-    let most = situation.lateness.saturating_add(MOST_SHIFT);
+    // What was sent ahead of the clock will not come back to it.
+    let ran_ahead = position.end.saturating_sub(situation.now).max(0);
+    let most = situation.lateness.max(ran_ahead).saturating_add(MOST_SHIFT);
     if piece.key && situation.missed && behind <= most {
         return Cut::At {
             first: newest,

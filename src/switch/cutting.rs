@@ -2,6 +2,7 @@
 //! The cut itself: found by the rules in `cut.rs`, made for all streams of the input at once, begun
 //! with what the standby kept, and reported.
 
+use super::SwitchEvent;
 use super::brain::Outbox;
 use super::cut::{self, Cut, Situation};
 use super::flow::Step;
@@ -161,7 +162,7 @@ impl State {
             self.switches += 1;
         }
         self.last_report = Some(report.clone());
-        outbox.switched = Some(report);
+        self.note(SwitchEvent::Switched(report), outbox);
     }
 
     /// What is held back of the old input from the cut on is not sent; of its further streams no more

@@ -95,6 +95,10 @@ impl State {
         // Only what a decoder will not show may lie before what was sent.
         let unseen = start < output.shown_from;
         let order = if unseen { order } else { order.max(last.order) };
+        if buffer.dts().is_some() {
+            // No muxer takes a picture that is shown before it is decoded.
+            start = start.max(order);
+        }
         let end = start.saturating_add(signed(duration));
         let after = Position {
             order: order.max(last.order),

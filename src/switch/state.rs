@@ -2,6 +2,7 @@
 //! What `failoverswitch` knows, under its one lock, and how a buffer becomes a piece of a standby.
 //! Nothing here calls out: what is to be said and sent is handed back to the caller.
 
+use super::SwitchEvent;
 use super::ageing::Ageing;
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
@@ -13,7 +14,7 @@ use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a new input that is ready waits for a living one to come up to it.
@@ -49,6 +50,10 @@ pub(super) struct State {
     pub(super) pipeline: gst::glib::WeakRef<gst::Element>,
     pub(super) switches: u64,
     pub(super) last_report: Option<Report>,
+    /// Decided and not told yet.
+    pub(super) news: VecDeque<SwitchEvent>,
+    /// A thread is telling it.
+    pub(super) telling: bool,
     pub(super) group: gst::GroupId,
 }
 
@@ -165,6 +170,8 @@ impl State {
             pipeline: gst::glib::WeakRef::new(),
             switches: 0,
             last_report: None,
+            news: VecDeque::new(),
+            telling: false,
             group: gst::GroupId::next(),
         }
     }

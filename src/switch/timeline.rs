@@ -26,6 +26,8 @@ const AHEAD: i64 = 500_000_000;
 /// The least delay is that of this long.
 const WINDOW: u64 = 4_000_000_000;
 const BUCKET: u64 = 500_000_000;
+/// So many buckets are what an input does now.
+const RECENT: usize = 2;
 /// On air the offset moves by a thousandth of the time that has passed, at most: less than two cents of
 /// a semitone, and five times what bad clocks drift.
 const SLOWER: i64 = 1_000;
@@ -158,12 +160,13 @@ impl Timeline {
         jumped && last.is_some_and(|(_, before)| is_far(ts, before))
     }
 
-    /// How late the input is by habit: the least delay of the window, where the output has it.
+    /// How late the input is by habit: the least delay of late, where the output has it. What was before says
+    /// nothing of one whose way has become longer.
     pub fn lateness(&self) -> i64 {
         if self.seen < HABIT {
             return 0;
         }
-        let least = self.delays.iter().map(|d| d.1).min();
+        let least = self.delays.iter().rev().take(RECENT).map(|d| d.1).min();
         least.map_or(0, |least| least.saturating_sub(self.offset()).max(0))
     }
 
@@ -235,8 +238,10 @@ impl Timeline {
         let in_step = self.is_in_step(delay) && delay <= self.latency.saturating_add(PROMPT);
         let (since, from) = *self.pace.get_or_insert((arrival, ts));
         let took = signed(arrival.saturating_sub(since));
+        // What lies before that is of another stream, and says nothing of the pace.
         let came = ts.saturating_sub(from);
-        if in_step || took > 0 && came <= took.saturating_mul(2) {
+        let in_real_time = came > 0 && came <= took.saturating_mul(2);
+        if in_step || in_real_time {
             self.settled = true;
         } else if came > 0 {
             self.pace = Some((arrival, ts));

@@ -259,6 +259,24 @@ fn an_input_that_always_comes_just_behind_is_moved_later() {
 }
 
 #[test]
+fn an_input_whose_way_is_barred_by_what_was_sent_too_early_is_moved_as_far() {
+    let barred = Situation {
+        alive: true,
+        missed: true,
+        ..situation(Coding::Delta, sent_up_to(100), 10 * FRAME)
+    };
+    let Cut::At { first: 0, shift } = find(&barred, &[frame(9, true)]) else {
+        panic!("it waits for ever");
+    };
+    assert!(shift > 80 * FRAME);
+    let on_time = Situation {
+        now: 101 * FRAME,
+        ..barred
+    };
+    assert_eq!(find(&on_time, &[frame(9, true)]), Cut::Wait);
+}
+
+#[test]
 fn raw_sound_is_cut_where_it_is_wanted() {
     let sound = Situation {
         divisible: true,

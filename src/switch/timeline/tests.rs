@@ -61,6 +61,33 @@ fn a_burst_is_not_settled_until_it_comes_in_real_time() {
 }
 
 #[test]
+fn what_another_stream_brings_in_a_burst_is_not_taken_for_real_time() {
+    let mut line = sender();
+    for i in 0..50 {
+        line.observe(10 * S + i * MS, (i * 20 * MS) as i64, 0);
+        // Its sound lies behind the pictures.
+        line.observe(
+            10 * S + i * MS + MS / 2,
+            (i * 20 * MS) as i64 - 7 * MS as i64,
+            0,
+        );
+        assert!(!line.is_settled());
+    }
+}
+
+#[test]
+fn an_input_that_has_become_later_is_late_by_habit_soon() {
+    let mut line = sender();
+    for i in 0..200 {
+        line.observe(10 * S + i * 20 * MS, (i * 20 * MS) as i64, 0);
+    }
+    for i in 200..260 {
+        line.observe(10 * S + 700 * MS + i * 20 * MS, (i * 20 * MS) as i64, 0);
+    }
+    assert_eq!(line.lateness(), 700 * MS as i64);
+}
+
+#[test]
 fn a_restart_at_zero_is_seen_at_once_while_standing_by() {
     let mut line = sender();
     line.observe(10 * S, 100 * S as i64, 0);

@@ -50,6 +50,15 @@ impl Frame {
         }
     }
 
+    /// The same frame with all its times that much earlier.
+    pub(crate) fn earlier(self, ms: u64) -> Self {
+        Self {
+            pts: self.pts.map(|pts| pts - ms),
+            dts: self.dts.map(|dts| dts - ms),
+            ..self
+        }
+    }
+
     pub(crate) fn long(self, ms: u64) -> Self {
         Self {
             duration: Some(ms),
