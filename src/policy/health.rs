@@ -88,7 +88,7 @@ pub(super) struct Life {
     departed: Option<(StreamId, Beat)>,
     /// Stamps before this belong to an earlier attempt.
     floor: Moment,
-    /// From when the startup timeout counts.
+    /// From when the startup timeout counts: the first attempt of those that have brought nothing.
     waiting_since: Moment,
     /// From when it has flowed without being suspect.
     calm_since: Moment,
@@ -249,7 +249,11 @@ impl Life {
             self.lose(Cause::Closed, self.newest());
         }
         self.forget_attempt(now);
-        self.waiting_since = now;
+        // A source that is replaced because it brings nothing does not begin the wait again: its owner's patience
+        // may end in the same moment as the startup timeout, and the backup would wait for a second one.
+        if !matches!(self.health, Health::Connecting { .. }) {
+            self.waiting_since = now;
+        }
         self.health = Health::Connecting { since: now };
     }
 

@@ -40,7 +40,8 @@
 //!
 //! * **Start.** The first in order is waited for. A later one goes on air only when every earlier
 //!   one was given up: it failed, is cold and not started, or brought nothing for the startup
-//!   timeout since its attempt began (since it was added, if none did). With `immediate`, the first
+//!   timeout since its attempt began (since it was added, if none did). An attempt that takes the place
+//!   of one that brought nothing does not begin that time again. With `immediate`, the first
 //!   input with a buffer.
 //! * **Failover.** The input on air stalls or fails: at once the first healthy one in order, in one
 //!   step. None is healthy: [`Action::EverythingDown`], and what is on air stays so; the first to be

@@ -52,6 +52,17 @@ fn the_startup_timeout_counts_from_the_attempt() {
 }
 
 #[test]
+fn a_silent_source_that_is_replaced_does_not_begin_the_wait_again() {
+    for replaced_at in [500, 1990, 2000] {
+        let mut stage = Stage::new(fast(), 2);
+        stage.play(&[BACKUP], replaced_at);
+        stage.connect(PRIMARY);
+        stage.play(&[BACKUP], 5000);
+        assert_eq!(stage.switches(), [(2000, None, BACKUP, Cause::Startup)]);
+    }
+}
+
+#[test]
 fn an_input_that_never_connects_is_given_up_too() {
     let mut stage = Stage::bare(fast(), 2);
     stage.play(&[BACKUP], 4000);

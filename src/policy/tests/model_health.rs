@@ -53,7 +53,10 @@ impl Model {
                 Entry::Stopped(_) => kind = HealthKind::Idle,
                 Entry::Fact(Observation::Failed { .. }) if is_running => kind = HealthKind::Down,
                 Entry::Fact(Observation::Connecting { .. }) => {
-                    (kind, since) = (HealthKind::Connecting, now);
+                    if !self.was_connecting(input, index) {
+                        since = now;
+                    }
+                    kind = HealthKind::Connecting;
                 }
                 Entry::Wake
                     if kind == HealthKind::Connecting
@@ -65,6 +68,11 @@ impl Model {
             }
         }
         kind
+    }
+
+    /// An attempt that takes the place of one that has brought nothing: the wait goes on.
+    fn was_connecting(&self, input: InputId, index: usize) -> bool {
+        index > 0 && self.kind_after(input, index - 1) == Some(HealthKind::Connecting)
     }
 
     /// The streams whose silence counts: those that brought something, or else the last such.
@@ -156,7 +164,9 @@ impl Model {
             is_running = runs_after(is_running, &entry);
             let reason = match entry {
                 Entry::Fact(Observation::Connecting { .. }) => {
-                    waiting = now;
+                    if !self.was_connecting(input, index) {
+                        waiting = now;
+                    }
                     was_healthy.then(|| (Cause::Closed, self.newest(input, index - 1)))
                 }
                 Entry::Fact(Observation::InputAdded { .. }) | Entry::Started(_) => {
