@@ -349,7 +349,7 @@ impl State {
 
 impl Outbox {
     pub(super) fn ask_key_frame(&mut self, sink: Option<&Sink>) {
-        if let Some(sink) = sink.filter(|sink| sink.coding == Coding::Delta) {
+        if let Some(sink) = sink.filter(|sink| sink.format.coding == Coding::Delta) {
             self.key_frames.push(sink.pad.clone());
         }
     }

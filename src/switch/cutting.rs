@@ -233,11 +233,12 @@ impl State {
     fn av_offset(&self, input: InputId, gate: StreamId, start: i64) -> i64 {
         let streams = self.inputs.get(&input).map(|i| &i.sinks);
         let mut others = streams.into_iter().flatten();
-        let sound = others.find(|(stream, sink)| **stream != gate && sink.coding != Coding::Delta);
+        let sound =
+            others.find(|(stream, sink)| **stream != gate && sink.format.coding != Coding::Delta);
         let Some((stream, sink)) = sound else {
             return 0;
         };
-        let is_cut = sink.samples.is_some();
+        let is_cut = sink.format.samples.is_some();
         let pieces = self.placed(input, *stream);
         let mut behind = pieces.iter().filter(|piece| match is_cut {
             true => piece.end > start,

@@ -49,7 +49,7 @@ impl State {
 
     fn is_encoded(&self, stream: StreamId) -> bool {
         let mut sinks = self.inputs.values().filter_map(|i| i.sinks.get(&stream));
-        sinks.any(|sink| sink.coding != Coding::Raw)
+        sinks.any(|sink| sink.format.coding != Coding::Raw)
     }
 }
 

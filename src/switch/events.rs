@@ -2,10 +2,9 @@
 //! Events and queries of `failoverswitch`: what comes from an input goes out only while it is on air,
 //! what comes from downstream goes to the input on air only.
 
+use super::format::Format;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Place};
-use super::sound::Samples;
-use super::standby::Coding;
 use super::state::Upstream;
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
@@ -144,24 +143,18 @@ impl FailoverSwitch {
         let send = {
             let mut state = self.state();
             let on_air = state.is_sent(place.input);
-            if let Some(sink) = state.sink_mut(place.input, place.stream) {
-                let coding = coding_of(caps);
-                if coding != sink.coding {
-                    sink.standby.clear();
-                }
-                sink.coding = coding;
-                sink.samples = Samples::of(caps);
-                sink.decoding = decoding_of(caps);
-            }
+            let Some(sink) = state.sink_mut(place.input, place.stream) else {
+                return false;
+            };
+            sink.set_format(Format::of(caps));
+            let (open, format) = (sink.open, sink.format.clone());
             let output = state.outputs.get_mut(&place.stream);
-            let begun = output.filter(|output| on_air && output.started && !output.sticky_due);
-            let other = begun.filter(|output| output.caps.as_deref() != Some(caps));
-            other.is_some_and(|output| {
-                output.caps = Some(caps.to_owned());
-                true
-            })
+            // Each frame brings its caps. Where none is sent before, downstream has them at once: an ALLOCATION
+            // query may follow.
+            let next = output.filter(|o| on_air && open && o.started && o.withheld.is_empty());
+            next.and_then(|output| output.caps_before(&format))
         };
-        !send || self.emit(place, gst::event::Caps::new(&caps.to_owned()))
+        send.is_none_or(|caps| self.emit(place, gst::event::Caps::new(&caps)))
     }
 
     /// Ordered with the buffers on air; the outlet keeps that order itself.
@@ -372,29 +365,4 @@ impl FailoverSwitch {
             .map(|sink| sink.pad.clone())
             .collect()
     }
-}
-
-/// How the buffers of such caps depend on each other.
-fn coding_of(caps: &gst::CapsRef) -> Coding {
-    let Some(structure) = caps.structure(0) else {
-        return Coding::Raw;
-    };
-    let name = structure.name().as_str();
-    if matches!(name, "video/x-raw" | "audio/x-raw") {
-        Coding::Raw
-    } else if name.starts_with("video/") {
-        Coding::Delta
-    } else {
-        Coding::Independent
-    }
-}
-
-/// What a picture of such caps takes one core to decode, about: 3 ms at 720p.
-fn decoding_of(caps: &gst::CapsRef) -> i64 {
-    let size = |side| caps.structure(0)?.get::<i32>(side).ok();
-    let pixels = size("width").zip(size("height"));
-    let pixels = pixels.map_or(1280 * 720, |(width, height)| {
-        i64::from(width).saturating_mul(i64::from(height))
-    });
-    pixels.saturating_mul(13) / 4
 }

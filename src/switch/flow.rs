@@ -97,9 +97,12 @@ impl FailoverSwitch {
         pushes.step();
         let mut flow = Ok(gst::FlowSuccess::Ok);
         for ready in parcel.first.into_iter().chain(parcel.more) {
-            flow = place.output.push(ready.buffer);
-            if flow.is_err() {
-                break;
+            if let Some(caps) = ready.caps {
+                // Whatever becomes of the frames, these count as sent.
+                place.output.push_event(gst::event::Caps::new(&caps));
+            }
+            if flow.is_ok() {
+                flow = place.output.push(ready.buffer);
             }
         }
         pushes.step();
@@ -220,7 +223,7 @@ impl State {
         sink.stamp = Some(now);
         input.fed_since.get_or_insert(now);
         let announce = std::mem::take(&mut sink.announce);
-        let is_sent_in_order = sink.open && sink.coding == Coding::Delta;
+        let is_sent_in_order = sink.open && sink.format.coding == Coding::Delta;
         if input.timeline.observe(now.nanos(), times.order, end) {
             input.forget_kept();
         }
@@ -366,12 +369,12 @@ impl State {
         let from = input.keeps_from(place.stream, from, is_on_air);
         if let Some(sink) = input.sinks.get_mut(&place.stream) {
             sink.buffers += 1;
-            let piece = times.piece(buffer);
+            let piece = times.piece(sink.frame(buffer));
             if piece.key {
                 sink.rhythm.key(piece.start);
             }
             let aged = sink.ageing.came(now, piece.key);
-            let wanted = sink.standby.push(piece, sink.coding, from, bounds) || aged;
+            let wanted = sink.standby.push(piece, sink.format.coding, from, bounds) || aged;
             outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
         }
     }

@@ -89,19 +89,32 @@ impl<T> Held<T> {
     }
 
     /// From the first piece on that starts at `at` or later, in the order of sending, no piece is sent:
-    /// what comes behind it needs it.
-    pub fn cut(&mut self, at: i64) {
+    /// what comes behind it needs it. Nor is what stands between these and `goes` with them, unless
+    /// nothing has been sent before it.
+    pub fn cut(&mut self, at: i64, goes: impl Fn(&T) -> bool) {
         let cut = |entry: &Entry<T>| entry.piece.is_some_and(|piece| piece.start >= at);
         let Some(first) = self.entries.iter().position(cut) else {
             return;
         };
-        let tail = self.entries.split_off(first);
+        let last = self
+            .entries
+            .iter()
+            .take(first)
+            .rposition(|e| e.piece.is_some());
+        let tail = self.entries.split_off(last.map_or(0, |last| last + 1));
+        let is_first = self.end().is_none();
         for entry in tail {
             match entry.piece {
                 Some(_) => self.bytes = self.bytes.saturating_sub(entry.bytes),
+                None if !is_first && goes(&entry.value) => (),
                 None => self.push_between(entry.value),
             }
         }
+    }
+
+    /// All that is held.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.value)
     }
 
     /// Forgets the pieces, and of the rest what is not to be kept.
@@ -171,7 +184,7 @@ mod tests {
         for _ in 0..4 {
             held.pop();
         }
-        held.cut(2);
+        held.cut(2, |_| true);
         assert_eq!(held.end(), Some(position(3)));
         assert_eq!(held.bytes(), 0);
         assert_eq!(drain(held), [] as [i64; 0]);
@@ -182,9 +195,32 @@ mod tests {
         let mut held = held(0..3);
         held.push_between(-1);
         held.push(piece(3), position(3), 1, 3);
-        held.cut(2);
+        held.cut(2, |_| false);
         assert_eq!(held.end(), Some(position(1)));
         assert_eq!(drain(held), [0, 1, -1]);
+    }
+
+    #[test]
+    fn what_goes_with_the_pieces_behind_the_cut_goes_even_where_it_stands_before_the_first_of_them()
+    {
+        let mut held = held(0..2);
+        held.push_between(-1);
+        held.push_between(-2);
+        held.push(piece(2), position(2), 1, 2);
+        held.push_between(-1);
+        held.push(piece(3), position(3), 1, 3);
+        held.cut(2, |value| *value == -1);
+        assert_eq!(held.end(), Some(position(1)));
+        assert_eq!(drain(held), [0, 1, -2]);
+    }
+
+    #[test]
+    fn what_has_to_come_first_stays() {
+        let mut held = Held::default();
+        held.push_between(-1);
+        held.push(piece(2), position(2), 1, 2);
+        held.cut(0, |_| true);
+        assert_eq!(drain(held), [-1]);
     }
 
     #[test]
@@ -194,7 +230,7 @@ mod tests {
         for n in [0, 3, 1, 2] {
             held.push(piece(n), position(n), 1, n);
         }
-        held.cut(3);
+        held.cut(3, |_| true);
         assert_eq!(drain(held), [0]);
     }
 
@@ -222,7 +258,7 @@ mod tests {
                 prop_assert_eq!(held.end(), model.back().copied().or(left).map(position));
                 prop_assert_eq!(held.bytes(), 3 * model.len());
             }
-            held.cut(at);
+            held.cut(at, |_| true);
             model.retain(|n| *n < at);
             prop_assert_eq!(held.end(), model.back().copied().or(left).map(position));
             prop_assert_eq!(drain(held), Vec::from(model));

@@ -58,6 +58,7 @@ mod downstream;
 mod ending;
 mod events;
 mod flow;
+mod format;
 pub mod held;
 mod imp;
 mod lagging;

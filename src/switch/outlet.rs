@@ -5,6 +5,7 @@
 
 use super::cut::{Placed, Position};
 use super::flow::{Flow, Step};
+use super::format::Format;
 use super::held::Held;
 use super::imp::FailoverSwitch;
 use super::pad::{FailoverSwitchPad, Lane, Place};
@@ -32,6 +33,19 @@ pub(super) enum Item {
     Event(gst::Event),
 }
 
+impl Item {
+    /// Of a CAPS event: what follows is of these.
+    fn caps(&self) -> Option<gst::Caps> {
+        match self {
+            Self::Event(event) => match event.view() {
+                gst::EventView::Caps(caps) => Some(caps.caps_owned()),
+                _ => None,
+            },
+            Self::Buffer(..) => None,
+        }
+    }
+}
+
 pub(super) struct Output {
     pub(super) pad: gst::Pad,
     pub(super) lane: Lane,
@@ -55,10 +69,12 @@ pub(super) struct Output {
     pub(super) heard_from: i64,
     /// The key frame of the cut: pictures that are decoded behind it and shown before it need what was cut off.
     pub(super) led_by: Option<Placed>,
-    /// Caps and tags of the input on air have to be sent again.
+    /// The tags of the input on air have to be sent again.
     pub(super) sticky_due: bool,
     /// The caps that were sent last, or are on their way.
     pub(super) caps: Option<gst::Caps>,
+    /// The same, of what has left for good.
+    caps_left: Option<gst::Caps>,
     pub(super) eos: bool,
     /// Nobody had its stream any more.
     pub(super) ended_alone: bool,
@@ -139,6 +155,7 @@ impl Output {
             led_by: None,
             sticky_due: true,
             caps: None,
+            caps_left: None,
             eos: false,
             ended_alone: false,
             decoded: false,
@@ -184,13 +201,28 @@ impl Output {
         own.map_or(Ok(gst::FlowSuccess::Ok), |(_, flow)| flow)
     }
 
-    /// What is held from `at` on is not sent.
+    /// The caps that have to be sent before a frame of this format: none where they were sent last.
+    pub(super) fn caps_before(&mut self, format: &Format) -> Option<gst::Caps> {
+        let caps = format.caps.as_ref()?;
+        let last = self.caps.as_ref();
+        if last.is_some_and(|last| last.as_ptr() == caps.as_ptr()) {
+            return None;
+        }
+        let are_others = last != Some(caps);
+        // The same from now on, if they are equal: to compare two takes long.
+        self.caps = Some(caps.clone());
+        self.caps.clone().filter(|_| are_others)
+    }
+
+    /// What is held from `at` on is not sent, nor are caps that only it has.
     pub(super) fn take_back(&mut self, at: i64) {
         let Some(held) = &mut self.held else {
             return;
         };
-        held.cut(at);
+        held.cut(at, |item| item.caps().is_some());
         self.position = held.end();
+        let caps = held.values().rev().find_map(Item::caps);
+        self.caps = caps.or_else(|| self.caps_left.clone());
         self.outlet.look();
         self.outlet.make_room();
     }
@@ -210,7 +242,7 @@ impl State {
     /// stream of its input stands.
     fn hold(&self) -> i64 {
         let mut sinks = self.inputs.values().flat_map(|input| input.sinks.values());
-        if !sinks.any(|sink| sink.coding == Coding::Delta) {
+        if !sinks.any(|sink| sink.format.coding == Coding::Delta) {
             return i64::MIN;
         }
         let most = signed(self.reported_latency().0.nseconds()).saturating_sub(EARLY);
@@ -245,6 +277,7 @@ impl State {
         match held.pop() {
             Some(item) => {
                 output.leaving = true;
+                output.caps_left = item.caps().or_else(|| output.caps_left.take());
                 Next::Send(item)
             }
             None => Next::Nothing,
@@ -265,10 +298,14 @@ impl State {
         }
         for ready in parcel.first.into_iter().chain(parcel.more) {
             let Ready {
+                caps,
                 buffer,
                 piece,
                 after,
             } = ready;
+            if let Some(caps) = caps {
+                held.push_between(Item::Event(gst::event::Caps::new(&caps)));
+            }
             let bytes = buffer.size();
             held.push(piece, after, bytes, Item::Buffer(place.input, buffer));
         }
@@ -313,6 +350,7 @@ impl FailoverSwitch {
             closed
                 .map(|(stream, output)| {
                     output.held = Some(Held::from(output.position));
+                    output.caps_left = output.caps.clone();
                     output.outlet.0.open.store(true, Relaxed);
                     (*stream, output.pad.clone())
                 })

@@ -3,6 +3,7 @@
 
 use super::cut::{Placed, Position};
 use super::flow::Step;
+use super::format::Frame;
 use super::pad::Place;
 use super::standby::Coding;
 use super::state::{State, Times, signed};
@@ -20,6 +21,8 @@ pub(super) struct Parcel {
 /// A buffer with the output's time on it.
 #[derive(Debug)]
 pub(super) struct Ready {
+    /// To be sent before it, if it is of other caps than what was sent last.
+    pub(super) caps: Option<gst::Caps>,
     pub(super) buffer: gst::Buffer,
     pub(super) piece: Placed,
     /// Where the output stands with it.
@@ -34,24 +37,26 @@ impl State {
         buffer: gst::Buffer,
         now: Moment,
     ) -> Step {
-        if let Some(sink) = self.sink_mut(place.input, place.stream) {
-            sink.buffers += 1;
-        }
+        let Some(sink) = self.sink_mut(place.input, place.stream) else {
+            return Step::Kept;
+        };
+        sink.buffers += 1;
+        let frame = sink.frame(buffer);
         if self.withholds(place, times) {
-            return self.withhold(place, times, buffer, now);
+            return self.withhold(place, times, frame, now);
         }
-        self.send_all(place, std::iter::once((times, buffer)), now)
+        self.send_all(place, std::iter::once((times, frame)), now)
     }
 
     pub(super) fn send_all(
         &mut self,
         place: &Place,
-        pieces: impl IntoIterator<Item = (Times, gst::Buffer)>,
+        pieces: impl IntoIterator<Item = (Times, Frame)>,
         now: Moment,
     ) -> Step {
         let mut parcel = Parcel::default();
-        for (times, buffer) in pieces {
-            if let Some(ready) = self.stamp(place, times, buffer, now) {
+        for (times, frame) in pieces {
+            if let Some(ready) = self.stamp(place, times, frame, now) {
                 parcel.add(ready);
             }
         }
@@ -67,19 +72,18 @@ impl State {
         &mut self,
         place: &Place,
         times: Times,
-        mut buffer: gst::Buffer,
+        frame: Frame,
         now: Moment,
     ) -> Option<Ready> {
         let timeline = &self.inputs.get(&place.input)?.timeline;
         let mut start = timeline.place(times.start).max(0);
         let mut order = timeline.place(times.order).max(0);
         let mut duration = times.duration;
-        let sink = self.sink(place.input, place.stream)?;
-        let (coding, samples) = (sink.coding, sink.samples);
+        let Frame { mut buffer, format } = frame;
         let output = self.outputs.get_mut(&place.stream)?;
         let last = output.position.unwrap_or_default();
         let early = u64::try_from(output.heard_from.saturating_sub(start)).unwrap_or(0);
-        if let Some(samples) = samples.filter(|_| early > 0) {
+        if let Some(samples) = format.samples.filter(|_| early > 0) {
             let (rest, gone) = samples.without_head(buffer, early)?;
             buffer = rest;
             start = start.saturating_add(signed(gone));
@@ -89,7 +93,7 @@ impl State {
         if let Some(key) = output.led_by {
             start = key.start_behind(order, start)?;
         }
-        if coding != Coding::Delta && start < last.start {
+        if format.coding != Coding::Delta && start < last.start {
             return None;
         }
         // Only what a decoder will not show may lie before what was sent.
@@ -128,6 +132,7 @@ impl State {
             }
         }
         Some(Ready {
+            caps: output.caps_before(&format),
             buffer,
             piece,
             after,
@@ -140,7 +145,8 @@ impl State {
         let Some(output) = self.outputs.get_mut(&place.stream) else {
             return;
         };
-        if output.started && !output.segment_due && !output.sticky_due {
+        let caps = parcel.first.as_mut().and_then(|first| first.caps.take());
+        if output.started && !output.segment_due && !output.sticky_due && caps.is_none() {
             return;
         }
         let pad = self
@@ -152,12 +158,9 @@ impl State {
             parcel.events.push(stream_start(&output.pad, group));
         }
         let sticky = std::mem::take(&mut output.sticky_due);
-        if let Some(caps) = pad.filter(|_| sticky).and_then(|p| p.current_caps())
-            && output.caps.as_ref() != Some(&caps)
-        {
-            output.caps = Some(caps.clone());
-            parcel.events.push(gst::event::Caps::new(&caps));
-        }
+        parcel
+            .events
+            .extend(caps.map(|caps| gst::event::Caps::new(&caps)));
         if std::mem::take(&mut output.segment_due) {
             let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
             let start = clock(output.shown_from);

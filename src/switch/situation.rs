@@ -16,12 +16,12 @@ impl State {
         let output = self.outputs.get(&stream);
         let coding = self
             .sink(input, stream)
-            .map_or(Coding::Raw, |sink| sink.coding);
+            .map_or(Coding::Raw, |sink| sink.format.coding);
         Situation {
             coding,
             divisible: self
                 .sink(input, stream)
-                .is_some_and(|sink| sink.samples.is_some()),
+                .is_some_and(|sink| sink.format.samples.is_some()),
             position: output.and_then(|output| output.position),
             left: output.and_then(Output::left),
             others_end: self.others_end(stream),
@@ -33,7 +33,9 @@ impl State {
             missed: false,
             unseen: self.unseen,
             next_key: self.next_key(input, stream),
-            decoding: self.sink(input, stream).map_or(0, |sink| sink.decoding),
+            decoding: self
+                .sink(input, stream)
+                .map_or(0, |sink| sink.format.decoding),
         }
     }
 

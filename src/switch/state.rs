@@ -4,17 +4,18 @@
 
 use super::SwitchEvent;
 use super::ageing::Ageing;
+use super::format::{Format, Frame};
 use super::outlet::Output;
 use super::pad::FailoverSwitchPad;
 use super::report::Report;
 use super::rest::Rest;
-use super::sound::Samples;
 use super::standby::{Bounds, Coding, Piece, Rhythm, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a new input that is ready waits for a living one to come up to it.
@@ -73,12 +74,11 @@ pub(super) struct Input {
 pub(super) struct Sink {
     pub(super) pad: FailoverSwitchPad,
     pub(super) segment: Option<Segment>,
-    pub(super) coding: Coding,
-    pub(super) standby: Standby<gst::Buffer>,
+    /// What comes now is; what is kept may be older.
+    pub(super) format: Arc<Format>,
+    pub(super) standby: Standby<Frame>,
     pub(super) rhythm: Rhythm,
     pub(super) ageing: Ageing,
-    /// Of raw sound, which can be cut anywhere.
-    pub(super) samples: Option<Samples>,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -99,8 +99,6 @@ pub(super) struct Sink {
     /// When the buffer before began, how long before this one, and the same of the one before that.
     order: Option<i64>,
     steps: [u64; 2],
-    /// What one picture takes a decoder, about.
-    pub(super) decoding: i64,
     pub(super) upstream: Option<Upstream>,
     pub(super) buffers: u64,
 }
@@ -282,7 +280,7 @@ impl State {
         let sinks = &self.inputs.get(&input)?.sinks;
         sinks
             .iter()
-            .find(|(_, sink)| sink.coding == Coding::Delta && sink.is_fed())
+            .find(|(_, sink)| sink.format.coding == Coding::Delta && sink.is_fed())
             .map(|(stream, _)| *stream)
     }
 
@@ -348,7 +346,7 @@ impl Input {
     /// From when on (input time) a stream keeps what it brings, where the window begins at `from`: sound
     /// as far back as the pictures that it belongs to.
     pub(super) fn keeps_from(&self, stream: StreamId, from: i64, on_air: bool) -> i64 {
-        let coding = self.sinks.get(&stream).map(|sink| sink.coding);
+        let coding = self.sinks.get(&stream).map(|sink| sink.format.coding);
         if coding != Some(Coding::Independent) {
             return from;
         }
@@ -356,7 +354,10 @@ impl Input {
             // The pictures may have begun already, and are kept no more.
             return i64::MIN;
         }
-        let pictures = self.sinks.values().filter(|s| s.coding == Coding::Delta);
+        let pictures = self
+            .sinks
+            .values()
+            .filter(|s| s.format.coding == Coding::Delta);
         let begin = pictures.filter_map(|sink| sink.standby.pieces().next());
         begin.map(|piece| piece.start).fold(from, i64::min)
     }
@@ -391,11 +392,10 @@ impl Sink {
         Self {
             pad,
             segment: None,
-            coding: Coding::Raw,
+            format: Arc::default(),
             standby: Standby::default(),
             rhythm: Rhythm::default(),
             ageing: Ageing::default(),
-            samples: None,
             stamp: None,
             announce: true,
             lags: false,
@@ -407,17 +407,34 @@ impl Sink {
             gone: false,
             order: None,
             steps: [0; 2],
-            decoding: 0,
             upstream: None,
             buffers: 0,
         }
+    }
+
+    /// What comes from now on is of this format. Behind frames of another codec a stream begins again with a key frame.
+    pub(super) fn set_format(&mut self, format: Format) {
+        if format.coding != self.format.coding {
+            self.standby.clear();
+        }
+        if format.is_other_codec(&self.format) {
+            self.begun = false;
+            self.ageing = Ageing::default();
+        }
+        self.format = Arc::new(format);
+    }
+
+    /// A buffer that has just come, and what it is.
+    pub(super) fn frame(&self, buffer: gst::Buffer) -> Frame {
+        let format = self.format.clone();
+        Frame { buffer, format }
     }
 
     /// Encoded video begins with its first key frame: what comes before it is of no use, and the
     /// silence until then is no stall.
     pub(super) fn begins_with(&mut self, buffer: &gst::BufferRef) -> bool {
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        self.begun |= key || self.coding != Coding::Delta;
+        self.begun |= key || self.format.coding != Coding::Delta;
         self.begun
     }
 
@@ -467,14 +484,14 @@ impl Times {
         }
     }
 
-    pub(super) fn piece(self, buffer: gst::Buffer) -> Piece<gst::Buffer> {
+    pub(super) fn piece(self, frame: Frame) -> Piece<Frame> {
         Piece {
             order: self.order,
             start: self.start,
             duration: self.duration,
-            key: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-            bytes: buffer.size(),
-            value: buffer,
+            key: frame.is_key(),
+            bytes: frame.buffer.size(),
+            value: frame,
         }
     }
 }

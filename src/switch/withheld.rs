@@ -5,6 +5,7 @@
 //! it waits for the cut. Not for long: its next buffer takes it along, whatever becomes of the new input.
 
 use super::flow::Step;
+use super::format::Frame;
 use super::pad::Place;
 use super::standby::Coding;
 use super::state::{JUST_NOW, PATIENCE, State, Times, signed};
@@ -13,7 +14,7 @@ use std::collections::VecDeque;
 
 /// Pieces of one output that wait, in the output's time, since the input's may jump meanwhile; each with when
 /// it came.
-pub(super) type Withheld = VecDeque<(Times, gst::Buffer, Moment)>;
+pub(super) type Withheld = VecDeque<(Times, Frame, Moment)>;
 
 impl State {
     /// Whether a piece of the input on air has to wait, or others wait before it.
@@ -39,7 +40,7 @@ impl State {
         &mut self,
         place: &Place,
         times: Times,
-        buffer: gst::Buffer,
+        frame: Frame,
         now: Moment,
     ) -> Step {
         let Some(output) = self.outputs.get_mut(&place.stream) else {
@@ -47,7 +48,7 @@ impl State {
         };
         let mut withheld = std::mem::take(&mut output.withheld);
         let offset = (self.inputs.get(&place.input)).map_or(0, |input| input.timeline.offset());
-        withheld.push_back((times.later_by(offset), buffer, now));
+        withheld.push_back((times.later_by(offset), frame, now));
         let oldest = withheld.front().map_or(now, |(_, _, since)| *since);
         if let Some(pending) = self.pending.as_mut().filter(|_| now - oldest > PATIENCE) {
             // The new one does not come as it used to, or not at all.
@@ -63,7 +64,7 @@ impl State {
         }
         let free = withheld
             .into_iter()
-            .map(|(times, buffer, _)| (times.later_by(-offset), buffer));
+            .map(|(times, frame, _)| (times.later_by(-offset), frame));
         self.send_all(place, free, now)
     }
 
@@ -94,7 +95,7 @@ impl State {
             .sinks
             .get(&place.stream)
             .zip(new.sinks.get(&place.stream));
-        let Some((_, sink)) = both.filter(|(old, _)| old.coding == Coding::Delta) else {
+        let Some((_, sink)) = both.filter(|(old, _)| old.format.coding == Coding::Delta) else {
             return false;
         };
         let Some(newest) = sink.standby.pieces().next_back() else {
