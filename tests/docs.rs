@@ -147,6 +147,7 @@ fn tables_of_nicks_agree_with_the_code() {
         Cause::Stall,
         Cause::Eos,
         Cause::Error,
+        Cause::Identity,
         Cause::Closed,
         Cause::Startup,
         Cause::Recovered,

@@ -421,6 +421,87 @@ fn a_new_offer_in_the_middle_is_answered_and_harms_nobody() {
     programme.finish(&BOTH);
 }
 
+/// What the application was told of an input whose sender is not who it should be.
+fn until_told_of_an_impostor(programme: &Programme) {
+    programme.until("the impostor is told of", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| {
+            s.input == 0 && s.cause == "identity" && s.text.contains("another certificate")
+        })
+    });
+}
+
+#[test]
+fn an_impostor_is_not_played_and_the_backup_is() {
+    let server = server_with(Habits {
+        apart: Some("primary"),
+        announce: Some("another"),
+        ..Habits::default()
+    });
+    let programme = player(&server).start();
+    programme.until_all_show(Look::Backup);
+    until_told_of_an_impostor(&programme);
+    let record = programme.record();
+    assert!(
+        record
+            .outputs
+            .iter()
+            .all(|output| !output.has_shown(Look::Primary))
+    );
+    assert_eq!(record.attempts(0), 1, "it was tried again at once");
+    drop(record);
+    programme.check_switches(&[(-1, 1, "startup")]);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn each_transport_of_a_session_has_to_be_the_servers() {
+    let habits = Habits {
+        apart: Some("primary"),
+        unbundled: true,
+        ..Habits::default()
+    };
+    programme::init();
+    let answer = played(&AmsServer::with(habits));
+    assert!(!answer.contains("a=group:BUNDLE video"), "{answer}");
+    let server = server_with(Habits {
+        announce: Some("another"),
+        ..habits
+    });
+    let programme = player(&server).start();
+    programme.until_all_show(Look::Backup);
+    until_told_of_an_impostor(&programme);
+    let record = programme.record();
+    let mut outputs = record.outputs.iter();
+    assert!(outputs.all(|output| !output.has_shown(Look::Primary)));
+    drop(record);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_new_offer_with_another_certificate_gets_a_new_transport() {
+    let server = server_apart();
+    let programme = on_air(&server);
+    let answers = server.asked("takeConfiguration", "primary");
+    server.renew("primary", None);
+    server.until_asked("takeConfiguration", "primary", answers + 1);
+    programme.until_all_show(Look::Primary);
+    // In the session that it has, not in another attempt.
+    assert_eq!(programme.record().attempts(0), 1);
+    programme.finish(&BOTH);
+}
+
+#[test]
+fn a_new_offer_that_lets_an_impostor_in_ends_the_input() {
+    let server = server_apart();
+    let programme = on_air(&server);
+    server.renew("primary", Some("another"));
+    programme.until_all_show(Look::Backup);
+    until_told_of_an_impostor(&programme);
+    programme.check_switches(&[START, (0, 1, "identity")]);
+    programme.finish(&BOTH);
+}
+
 #[test]
 fn a_server_that_is_about_to_stop_is_left_before_it_does() {
     let server = server();

@@ -42,7 +42,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 20] = [
+const PURE: [&str; 21] = [
     "policy/",
     "switch/ageing.rs",
     "switch/timeline.rs",
@@ -61,6 +61,7 @@ const PURE: [&str; 20] = [
     "webrtc/whep.rs",
     "webrtc/whep_server.rs",
     "webrtc/sdp.rs",
+    "webrtc/identity.rs",
     "webrtc/link.rs",
     "webrtc/turn.rs",
 ];

@@ -6,6 +6,7 @@ use super::CAT;
 use super::control::Order;
 use super::imp::{FailoverSrc, lock};
 use super::input::Again;
+use super::messages::Failure;
 use super::output::{Output, Plan, link_switch};
 use crate::policy::{InputId, StreamId};
 use crate::sources::{Description, Kind, Source};
@@ -137,7 +138,7 @@ impl FailoverSrc {
         };
         if let Err(text) = self.check_playable(pad) {
             gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
-            self.give_up(input, number, text, Again::Soon);
+            self.give_up(input, number, Failure::error(text));
             return;
         }
         match self.lead(run, (input, number), pad, kind) {

@@ -9,6 +9,7 @@ use self::attempts::Attempt;
 use super::answers::Answers;
 use super::imp::FailoverSrc;
 use super::input::{Do, Life};
+use super::messages::Failure;
 use super::output::COMPLETE_AFTER;
 use super::settings::Resolved;
 use super::{CAT, Standby};
@@ -33,7 +34,7 @@ pub(super) enum Order {
     Failed {
         input: InputId,
         attempt: u64,
-        text: String,
+        failure: Failure,
     },
     /// A source waits for something to play.
     Absent {
@@ -240,12 +241,12 @@ impl Owner {
             Order::Failed {
                 input,
                 attempt,
-                text,
+                failure,
             } => {
                 if let Some(index) = self.present(input, attempt) {
-                    shell.note_failure(input, &text);
+                    shell.note_failure(input, &failure.text);
                     // Not every source tells by a message that it cannot be started.
-                    shell.switch().imp().failed(input, Cause::Error);
+                    shell.switch().imp().failed(input, failure.cause);
                     self.give_up(shell, index, now);
                 }
             }

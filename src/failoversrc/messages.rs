@@ -7,9 +7,28 @@ use super::control::Order;
 use super::imp::FailoverSrc;
 use super::input::Again;
 use crate::policy::{Cause, InputId, Span};
-use crate::sources::{self, Advice};
+use crate::sources::{self, Advice, Reason};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+
+/// Why an attempt of an input ended, and what that means for the next one.
+pub(super) struct Failure {
+    pub(super) cause: Cause,
+    /// Without secrets.
+    pub(super) text: String,
+    pub(super) again: Again,
+}
+
+impl Failure {
+    /// What is tried again at its usual pace.
+    pub(super) fn error(text: String) -> Self {
+        Self {
+            cause: Cause::Error,
+            text,
+            again: Again::Soon,
+        }
+    }
+}
 
 impl FailoverSrc {
     fn error_name(text: &str, message: &gst::message::Error) -> String {
@@ -18,14 +37,14 @@ impl FailoverSrc {
     }
 
     /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
-    pub(super) fn give_up(&self, input: InputId, attempt: u64, text: String, again: Again) {
-        self.note_failure(input, &text);
-        self.note_again(input, attempt, again);
-        self.switch().imp().failed(input, Cause::Error);
+    pub(super) fn give_up(&self, input: InputId, attempt: u64, failure: Failure) {
+        self.note_failure(input, &failure.text);
+        self.note_again(input, attempt, failure.again);
+        self.switch().imp().failed(input, failure.cause);
         self.order(Order::Failed {
             input,
             attempt,
-            text,
+            failure,
         });
     }
 
@@ -50,12 +69,16 @@ impl FailoverSrc {
                 let text = Self::error_name(&source.unwrap_or_default(), error);
                 let text = description.redact(&text);
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
+                let cause = match sources::reason(error) {
+                    Reason::Identity => Cause::Identity,
+                    Reason::Broken => Cause::Error,
+                };
                 let again = match sources::advice(error) {
                     Some(Advice::Later(span)) => Again::Later(Span::from_nanos(span.nseconds())),
                     Some(Advice::Never) => Again::Never,
                     None => Again::Soon,
                 };
-                self.give_up(input, attempt, text, again);
+                self.give_up(input, attempt, Failure { cause, text, again });
             }
             gst::MessageView::Warning(warning) => {
                 let text = description.redact(&warning.error().to_string());

@@ -4,7 +4,7 @@
 //! of an input that would be taken. (An encoded input hears of it when it brings its caps, on air or not.)
 
 use super::imp::{FailoverSrc, lock};
-use super::input::Again;
+use super::messages::Failure;
 use crate::clock::Stopwatch;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -91,7 +91,7 @@ impl FailoverSrc {
             return;
         };
         gst::warning!(super::CAT, imp = self, "input {}: {text}", input.0);
-        self.give_up(input, attempt, text.to_owned(), Again::Soon);
+        self.give_up(input, attempt, Failure::error(text.to_owned()));
     }
 }
 

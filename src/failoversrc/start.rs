@@ -8,6 +8,7 @@
 
 use super::CAT;
 use super::control::Order;
+use super::messages::Failure;
 use crate::policy::InputId;
 use crate::sources::{Source, Timestamps};
 use crate::switch::timeline::TimeBase;
@@ -49,11 +50,12 @@ impl Runner {
                 match step {
                     Step::To(state) if lead(state).is_err() => {
                         let text = "it could not be started".to_owned();
+                        let failure = Failure::error(text);
                         let _ = orders.as_ref().map(|orders| {
                             orders.send(Order::Failed {
                                 input,
                                 attempt,
-                                text,
+                                failure,
                             })
                         });
                     }

@@ -21,6 +21,8 @@ pub enum Cause {
     Eos,
     /// The input failed.
     Error,
+    /// Whoever sends is not who should: the input failed because of that.
+    Identity,
     /// The connection was closed, or the input was taken away.
     Closed,
     /// At the start: the first to go on air, or nothing came within the startup timeout.
@@ -120,6 +122,7 @@ impl Cause {
             Self::Stall => "stall",
             Self::Eos => "eos",
             Self::Error => "error",
+            Self::Identity => "identity",
             Self::Closed => "closed",
             Self::Startup => "startup",
             Self::Recovered => "recovered",

@@ -71,6 +71,20 @@ pub(crate) enum Advice {
     Never,
 }
 
+/// What a source's failure comes to, for whoever has to tell of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// It does not play, for whatever reason.
+    Broken,
+    /// Whoever sends is not who should.
+    Identity,
+}
+
+/// What an ERROR message of a source tells of.
+pub(crate) fn reason(message: &gst::message::Error) -> Reason {
+    webrtc::reason(message)
+}
+
 /// What an ERROR message of a source says of the next attempt.
 pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
     webrtc::advice(message)

@@ -9,7 +9,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::bin::SourceBin;
-use super::{Advice, Error, Source, Timestamps, malformed, redact};
+use super::{Advice, Error, Reason, Source, Timestamps, malformed, redact};
 use crate::webrtc::{self, Flaw, SCHEMES, WebRtcPlaySrc};
 
 pub(super) fn plays(uri: &str) -> bool {
@@ -39,6 +39,13 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
 
 pub(super) fn waiting(said: &gst::StructureRef) -> Option<&str> {
     webrtc::waiting(said)
+}
+
+pub(super) fn reason(message: &gst::message::Error) -> Reason {
+    match webrtc::is_impostor(message) {
+        true => Reason::Identity,
+        false => Reason::Broken,
+    }
 }
 
 /// What a failure says of the next attempt.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use self::address::Address;
 use self::errors::Remedy;
 use self::message::{LONGEST_SENT, LONGEST_TAKEN, Message, Note};
+use super::identity::Announced;
 use super::sdp::Outline;
 use super::signalling::{
     Ask, Candidate, Cause, Description, Failure, Kind, News, Opening, PeerTrouble, Protocol, Retry,
@@ -175,6 +176,10 @@ impl Ams {
             let text = "the offer has more m-sections than any stream";
             return self.fail(Cause::BadAnswer, text, Retry::Soon);
         }
+        if let Err((cause, text)) = Announced::of(&outline) {
+            let text = format!("{}: {text}", self.address.shown);
+            return self.end(Failure::of(cause, text));
+        }
         if self.answering {
             self.next_offer = Some(sdp);
             return vec![];
@@ -294,15 +299,20 @@ impl Ams {
     }
 
     fn peer_failed(&mut self, trouble: PeerTrouble, text: &str) -> Vec<Ask> {
-        let text = quoted(text);
         match trouble {
             PeerTrouble::Description => {
+                let text = quoted(text);
                 let text = format!("the server's offer cannot be answered: {text}");
                 self.fail(Cause::Incompatible, &text, Retry::Soon)
             }
             PeerTrouble::Connection => {
+                let text = quoted(text);
                 let text = format!("no media path to the server: {text}");
                 self.fail(Cause::NoConnection, &text, Retry::Soon)
+            }
+            PeerTrouble::Identity => {
+                let text = format!("{}: {text}", self.address.shown);
+                self.end(Failure::of(Cause::Identity, text))
             }
         }
     }

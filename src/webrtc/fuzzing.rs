@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use super::identity::Announced;
+use super::sdp::Outline;
 use super::signalling::{
     Ask, Candidate, Description, Kind, Method, News, Protocol, Request, RequestId, Response,
     Trouble,
@@ -18,10 +20,10 @@ const OFFER: &str = "v=0\r\no=- 1 0 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-opti
     a=group:BUNDLE video0 audio1\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=setup:actpass\r\n\
     a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\na=rtcp-mux\r\na=recvonly\r\n\
-    a=rtpmap:96 H264/90000\r\na=mid:video0\r\na=fingerprint:sha-256 AA:BB\r\n\
+    a=rtpmap:96 H264/90000\r\na=mid:video0\r\na=fingerprint:sha-256 AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA\r\n\
     m=audio 0 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=setup:actpass\r\n\
     a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef012345\r\na=bundle-only\r\na=rtcp-mux\r\n\
-    a=recvonly\r\na=rtpmap:111 OPUS/48000/2\r\na=mid:audio1\r\na=fingerprint:sha-256 AA:BB\r\n";
+    a=recvonly\r\na=rtpmap:111 OPUS/48000/2\r\na=mid:audio1\r\na=fingerprint:sha-256 AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA\r\n";
 
 /// The body of a WHEP server's answer, or of its counter-offer.
 pub fn answer(bytes: &[u8]) {
@@ -41,6 +43,16 @@ pub fn answer(bytes: &[u8]) {
     assert!(whole.lines().count() >= lines, "a line is lost");
     let _ = sdp::fragment(&text, &candidates, false);
     let _ = sdp::check_answer(&text, OFFER);
+    spell_out(&text);
+}
+
+/// What is announced is announced as well by the description that webrtcbin gets.
+fn spell_out(text: &str) {
+    let announced = |text: &str| Announced::of(&Outline::of(Kind::Offer, text)?).ok();
+    if let Some(first) = announced(text) {
+        let again = announced(&first.spelled_out(text));
+        assert_eq!(again.as_ref(), Some(&first), "{text}");
+    }
 }
 
 /// Status and headers of a WHEP server: a line for each header, a blank one between answers. The first

@@ -12,6 +12,7 @@ use gst_webrtc::{
     WebRTCRTPTransceiver, WebRTCSDPType, WebRTCSessionDescription,
 };
 
+use super::certificates::{Certificates, dtlsdec_before, each_dtlsdec};
 use super::peer::Tell;
 use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
 use super::{WebRtcPlaySrc, key_frame, lag, media, whole};
@@ -21,13 +22,20 @@ pub(super) struct Line {
     webrtc: glib::WeakRef<gst::Element>,
     element: glib::WeakRef<WebRtcPlaySrc>,
     tell: Tell,
+    certificates: Certificates,
     /// The streams that are being sent to us.
     sources: Arc<Mutex<BTreeSet<u32>>>,
 }
 
 impl Line {
-    pub(super) fn new(webrtc: &gst::Element, element: &WebRtcPlaySrc, tell: Tell) -> Self {
+    pub(super) fn new(
+        webrtc: &gst::Element,
+        element: &WebRtcPlaySrc,
+        certificates: Certificates,
+        tell: Tell,
+    ) -> Self {
         Self {
+            certificates,
             webrtc: webrtc.downgrade(),
             element: element.downgrade(),
             tell,
@@ -126,7 +134,7 @@ impl Line {
             }
         });
         self.listen_for_good_bye(webrtc);
-        self.listen_for_close(webrtc);
+        self.listen_to_dtls(webrtc);
         // Those of an offer that is answered come by themselves.
         webrtc.connect("on-new-transceiver", false, |values| {
             repair(&values.get(1)?.get::<WebRTCRTPTransceiver>().ok()?);
@@ -160,26 +168,30 @@ impl Line {
         });
     }
 
-    /// Nor does it pass on that the other side has closed the connection.
-    fn listen_for_close(&self, webrtc: &gst::Element) {
+    /// Nor does it pass on that the other side has closed the connection, and before 1.28.5 it does not look at the
+    /// certificate that the other side shows.
+    fn listen_to_dtls(&self, webrtc: &gst::Element) {
         let this = self.clone();
-        let watch = move |dtls: &gst::Element| {
-            let this = this.clone();
+        each_dtlsdec(webrtc, move |dtls| {
+            let tell = this.tell.clone();
             dtls.connect_notify(Some("connection-state"), move |dtls, _| {
                 let state = dtls.property_value("connection-state");
                 if glib::EnumValue::from_value(&state).is_some_and(|(_, s)| s.nick() == "closed") {
-                    (this.tell)(News::Gone);
+                    tell(News::Gone);
                 }
             });
-        };
-        if let Some(bin) = webrtc.downcast_ref::<gst::Bin>() {
-            bin.connect_deep_element_added(move |_, _, element| {
-                let factory = element.factory();
-                if factory.is_some_and(|factory| factory.name() == "dtlsdec") {
-                    watch(element);
+            let this = this.clone();
+            // In the handshake, by the thread that makes it.
+            dtls.connect_notify(Some("peer-pem"), move |dtls, _| {
+                if let Err(text) = this.certificates.shown(dtls) {
+                    this.distrust(text);
                 }
             });
-        }
+        });
+    }
+
+    fn distrust(&self, text: String) {
+        (self.tell)(News::PeerFailed(PeerTrouble::Identity, text));
     }
 
     fn note_source(&self, caps: &gst::CapsRef) {
@@ -202,6 +214,12 @@ impl Line {
         let Some(mline) = element.section_of(mline, media.unwrap_or_default()) else {
             return nowhere(&bin, pad);
         };
+        // Nothing is linked to it before, so that not one buffer of somebody else's gets out.
+        let decoder = dtlsdec_before(pad);
+        if let Err(text) = self.certificates.verify(mline, decoder.as_ref()) {
+            self.distrust(text);
+            return Ok(());
+        }
         self.note_source(&caps);
         let elements = media::unpack(&caps)?;
         let failed = |error: glib::BoolError| error.to_string();

@@ -6,6 +6,7 @@
 //!   `turn` read what comes for it); `ams` is another one. `target` picks the protocol by the URI.
 //! * `session` is the thread of one attempt. It carries words between the protocol, the wire (`http`, `ws`)
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
+//!   `certificates` holds those of the handshakes against `identity`, which reads what the description announces,
 //!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged,
 //!   `lag` tells what is late though it looks on time; `rtp` reads headers for both).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
@@ -35,7 +36,7 @@
 //!
 //! An attempt that fails ends with an ERROR message. Its details, a structure `failure`, have `cause`
 //! (unreachable, timeout, tls, unauthorized, not-found, busy, refused, bad-answer, incompatible,
-//! no-connection, closed, settings), `retry` (soon, later, never) and, for `later`, `retry-after` in
+//! no-connection, identity, closed, settings), `retry` (soon, later, never) and, for `later`, `retry-after` in
 //! nanoseconds. It never tries again by itself: `failoversrc` does.
 //!
 //! That a sender has died is not noticed here, since webrtcbin does not say it: nothing comes any more.
@@ -50,9 +51,11 @@
 //! Since: 0.1
 
 mod ams;
+mod certificates;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod http;
+mod identity;
 mod imp;
 mod key_frame;
 mod lag;
@@ -79,7 +82,7 @@ use gst::glib;
 use gst::prelude::*;
 
 pub(crate) use target::SCHEMES;
-pub(crate) use words::{Advice, Flaw, advice, check, waiting};
+pub(crate) use words::{Advice, Flaw, advice, check, is_impostor, waiting};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -11,6 +11,8 @@ use gst::glib;
 use gst::prelude::*;
 use gst_webrtc::{WebRTCBundlePolicy, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection};
 
+use super::certificates::Certificates;
+use super::identity::Announced;
 use super::line::{Line, repair, rtpbin};
 use super::pads::Kind;
 use super::signalling::{self, Candidate, Description, IceServer, News};
@@ -33,6 +35,7 @@ pub(super) struct Peer {
     bin: gst::Bin,
     webrtc: gst::Element,
     line: Line,
+    certificates: Certificates,
     element: glib::WeakRef<WebRtcPlaySrc>,
     /// An offer of ours is out, or an agreement was made.
     offered: bool,
@@ -65,9 +68,11 @@ impl Peer {
             .property("latency", setup.jitter_latency_ms)
             .build()
             .map_err(|_| "the GStreamer element 'webrtcbin' is not installed".to_owned())?;
+        let certificates = Certificates::default();
         let peer = Self {
             bin: gst::Bin::new(),
-            line: Line::new(&webrtc, element, tell),
+            line: Line::new(&webrtc, element, certificates.clone(), tell),
+            certificates,
             webrtc,
             element: element.downgrade(),
             offered: false,
@@ -126,9 +131,18 @@ impl Peer {
         self.line.describe(signalling::Kind::Offer);
     }
 
+    /// Whether this description announces other certificates than the one before.
+    pub(super) fn is_announced_otherwise(&self, announced: &Announced) -> bool {
+        self.certificates.differ_from(announced)
+    }
+
     /// An offer is answered.
-    pub(super) fn set_remote(&mut self, description: &Description) {
-        self.line.set_remote(description);
+    pub(super) fn set_remote(&mut self, description: &Description, announced: Announced) {
+        let sdp = announced.spelled_out(&description.sdp);
+        // Before there can be a handshake.
+        self.certificates.set_announced(announced);
+        let kind = description.kind;
+        self.line.set_remote(&Description { kind, sdp });
         self.has_remote = true;
         for candidate in std::mem::take(&mut self.early) {
             self.add_candidate(candidate);

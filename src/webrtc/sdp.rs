@@ -4,11 +4,18 @@
 //! webrtcbin accepts answers that can never work and then says nothing for ever. Here it is said at
 //! once. Reads as much as it needs and trusts nothing; is no parser of SDP.
 
+use super::identity::Announced;
 use super::signalling::{Candidate, Cause, Kind};
 
 /// More m-sections than any stream has, and more than there are payload types (RFC 3551: seven bits).
 const MOST_SECTIONS: usize = 128;
 const MOST_CODECS: usize = 128;
+/// More than any server has certificates and hashes for them. One more than these is kept, so that it shows.
+const MOST_FINGERPRINTS: usize = 16;
+/// Longer than a fingerprint of SHA-512 with its name.
+const LONGEST_FINGERPRINT: usize = 256;
+/// More groups than there are sections to share.
+const MOST_BUNDLES: usize = 16;
 
 /// One m-section, as far as it matters here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +28,9 @@ pub(crate) struct Section {
     /// Whether its side sends.
     pub(crate) sends: bool,
     pub(crate) setup: Option<String>,
-    pub(crate) has_fingerprint: bool,
+    /// The values of its `a=fingerprint` lines, or of the session level's where it has none (RFC 8122, section 5).
+    pub(crate) fingerprints: Vec<String>,
+    has_own_fingerprint: bool,
     pub(crate) has_ufrag: bool,
     pub(crate) candidates: usize,
     /// Payload type and encoding name in upper case.
@@ -32,6 +41,8 @@ pub(crate) struct Section {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
     pub(crate) sections: Vec<Section>,
+    /// The mids of the sections that share a transport, for each such group.
+    pub(crate) bundles: Vec<Vec<String>>,
 }
 
 /// What is wrong with an answer.
@@ -48,12 +59,18 @@ impl Outline {
             ..Section::default()
         };
         let mut sections: Vec<Section> = Vec::new();
+        let mut bundles = Vec::new();
         for line in sdp.lines().map(str::trim) {
             if let Some(media) = line.strip_prefix("m=") {
                 if sections.len() > MOST_SECTIONS {
                     break;
                 }
                 sections.push(common.begin(media));
+            } else if let Some(mids) = line.strip_prefix("a=group:BUNDLE ") {
+                if bundles.len() < MOST_BUNDLES {
+                    let mids = mids.split_whitespace().take(MOST_SECTIONS);
+                    bundles.push(mids.map(str::to_owned).collect());
+                }
             } else if let Some(attribute) = line.strip_prefix("a=") {
                 sections.last_mut().unwrap_or(&mut common).note(attribute);
             }
@@ -62,7 +79,7 @@ impl Outline {
             // Only an offer may have no port of its own and mean it.
             section.refused &= kind == Kind::Answer || !section.bundle_only;
         }
-        Some(Self { sections })
+        Some(Self { sections, bundles })
     }
 
     pub(crate) fn is_too_long(&self) -> bool {
@@ -72,7 +89,7 @@ impl Outline {
     /// The sections of pictures and sound in which something will be sent to us.
     pub(crate) fn coming(&self) -> impl Iterator<Item = (usize, &Section)> {
         let all = self.sections.iter().enumerate();
-        all.filter(|(_, section)| section.is_media() && !section.refused && section.sends)
+        all.filter(|(_, section)| section.is_coming())
     }
 }
 
@@ -84,6 +101,7 @@ impl Section {
             media: words.next().unwrap_or_default().to_owned(),
             refused: words.next() == Some("0"),
             mid: None,
+            has_own_fingerprint: false,
             candidates: 0,
             codecs: Vec::new(),
             ..self.clone()
@@ -97,7 +115,7 @@ impl Section {
             "setup" => self.setup = Some(value.to_ascii_lowercase()),
             "sendonly" | "sendrecv" => self.sends = true,
             "recvonly" | "inactive" => self.sends = false,
-            "fingerprint" => self.has_fingerprint = true,
+            "fingerprint" => self.note_fingerprint(value),
             "ice-ufrag" => self.has_ufrag = true,
             "candidate" => self.candidates = self.candidates.saturating_add(1),
             "bundle-only" => self.bundle_only = true,
@@ -109,6 +127,24 @@ impl Section {
             }
             _ => (),
         }
+    }
+
+    fn note_fingerprint(&mut self, value: &str) {
+        if !std::mem::replace(&mut self.has_own_fingerprint, true) {
+            self.fingerprints.clear();
+        }
+        if self.fingerprints.len() <= MOST_FINGERPRINTS {
+            let value = value.chars().take(LONGEST_FINGERPRINT);
+            self.fingerprints.push(value.collect());
+        }
+    }
+
+    pub(crate) fn has_too_many_fingerprints(&self) -> bool {
+        self.fingerprints.len() > MOST_FINGERPRINTS
+    }
+
+    pub(crate) fn is_coming(&self) -> bool {
+        self.is_media() && !self.refused && self.sends
     }
 
     fn is_media(&self) -> bool {
@@ -168,10 +204,12 @@ pub(crate) fn check_answer(offer: &str, answer: &str) -> Result<Outline, Flaw> {
         );
         return Err((Cause::Incompatible, text));
     }
-    if !open.iter().any(|(_, a)| a.has_fingerprint && a.has_ufrag) {
+    let has_keys = |a: &Section| !a.fingerprints.is_empty() && a.has_ufrag;
+    if !open.iter().any(|(_, a)| has_keys(a)) {
         return Err(bad("has no keys (fingerprint, ice-ufrag)"));
     }
     check_candidates(answered)?;
+    Announced::of(&outline)?;
     Ok(outline)
 }
 
@@ -186,6 +224,7 @@ pub(crate) fn check_offer(offer: &str) -> Result<Outline, Flaw> {
         return Err((Cause::BadAnswer, text));
     }
     check_coming(&outline)?;
+    Announced::of(&outline)?;
     Ok(outline)
 }
 

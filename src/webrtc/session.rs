@@ -10,6 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::http::Http;
+use super::identity::Announced;
 use super::peer::{Peer, Setup};
 use super::sdp::Outline;
 use super::signalling::{
@@ -300,20 +301,25 @@ impl Session {
     }
 
     fn set_remote(&mut self, description: &Description) {
+        let outline = Outline::of(description.kind, &description.sdp).unwrap_or_default();
+        let announced = match Announced::of(&outline) {
+            Ok(announced) => announced,
+            // The protocol has looked at that as well; nothing begins without it.
+            Err((_, text)) => return self.tell(News::PeerFailed(PeerTrouble::Identity, text)),
+        };
         let is_offer = description.kind == Kind::Offer;
-        // An offer in the place of our own needs a peer connection that has made none.
-        let is_fresh = self.peer.as_ref().is_some_and(|peer| !peer.has_offered());
+        // An offer in the place of our own needs a peer connection that has made none. So does one that announces
+        // other certificates: webrtcbin keeps the transport that it has.
+        let fits = |peer: &Peer| !peer.has_offered() && !peer.is_announced_otherwise(&announced);
+        let is_fresh = self.peer.as_ref().is_some_and(fits);
         if is_offer && !is_fresh && self.new_peer().is_none() {
             return;
         }
-        if let (Some(outline), Some(element)) = (
-            Outline::of(description.kind, &description.sdp),
-            self.element.upgrade(),
-        ) {
+        if let Some(element) = self.element.upgrade() {
             element.expose(self.plan.run, &outline);
         }
         if let Some(peer) = &mut self.peer {
-            peer.set_remote(description);
+            peer.set_remote(description, announced);
         }
     }
 }

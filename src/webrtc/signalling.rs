@@ -147,6 +147,8 @@ pub(crate) enum PeerTrouble {
     Description,
     /// No path, or no keys, between the two sides.
     Connection,
+    /// Whoever answers on the path is not whom the description announces.
+    Identity,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,6 +222,8 @@ pub(crate) enum Cause {
     Incompatible,
     /// The two sides agreed, and no media path came about.
     NoConnection,
+    /// The sender cannot be told from an impostor, or is one.
+    Identity,
     /// The server ended the session.
     Closed,
     /// What was asked for can never work.
@@ -239,13 +243,28 @@ impl Cause {
             Self::BadAnswer => "bad-answer",
             Self::Incompatible => "incompatible",
             Self::NoConnection => "no-connection",
+            Self::Identity => "identity",
             Self::Closed => "closed",
             Self::Settings => "settings",
         }
     }
 }
 
+/// Between two attempts with a sender that is not who it should be. Neither an attacker nor a wrong setting goes away
+/// within seconds, and each attempt is one more chance for an attacker and one more line in somebody's log. A server
+/// that is set right is still played within a minute.
+const IMPOSTOR_PAUSE: Duration = Duration::from_secs(60);
+
 impl Failure {
+    /// At the pace that goes with its cause.
+    pub(crate) fn of(cause: Cause, text: impl Into<String>) -> Self {
+        let retry = match cause {
+            Cause::Identity => Retry::Later(IMPOSTOR_PAUSE),
+            _ => Retry::Soon,
+        };
+        Self::new(cause, text, retry)
+    }
+
     pub(crate) fn soon(cause: Cause, text: impl Into<String>) -> Self {
         Self::new(cause, text, Retry::Soon)
     }

@@ -182,7 +182,7 @@ impl Whep {
         let offer = self.local.description.as_ref();
         let offer = offer.map_or("", |local| local.sdp.as_str());
         if let Err((cause, text)) = sdp::check_answer(offer, &response.body) {
-            return self.fail(Failure::soon(cause, text));
+            return self.fail(Failure::of(cause, text));
         }
         let mut asks = vec![Ask::SetRemote(Description {
             kind: Kind::Answer,
@@ -200,7 +200,7 @@ impl Whep {
             return self.fail(Failure::soon(Cause::BadAnswer, text));
         }
         if let Err((cause, text)) = sdp::check_offer(&response.body) {
-            return self.fail(Failure::soon(cause, text));
+            return self.fail(Failure::of(cause, text));
         }
         self.begin_anew(Ask::SetRemote(Description {
             kind: Kind::Offer,
@@ -430,6 +430,10 @@ impl Protocol for Whep {
             News::PeerFailed(PeerTrouble::Connection, text) => self.no_connection(&text),
             News::PeerFailed(PeerTrouble::Description, text) => {
                 self.fail(Failure::soon(Cause::Incompatible, text))
+            }
+            News::PeerFailed(PeerTrouble::Identity, text) => {
+                let whom = self.server.shown();
+                self.fail(Failure::of(Cause::Identity, format!("{whom}: {text}")))
             }
             News::Wake => self.wake(now),
             News::Leave => self.leave(now),

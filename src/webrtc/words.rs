@@ -32,6 +32,13 @@ pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
     }
 }
 
+/// Whether an ERROR message of `webrtcplaysrc` says that the sender is not who it should be.
+pub(crate) fn is_impostor(message: &gst::message::Error) -> bool {
+    let details = message.details().filter(|s| s.name() == DETAILS);
+    let cause = details.and_then(|details| details.get::<&str>("cause").ok());
+    cause == Some(Cause::Identity.nick())
+}
+
 /// What an element message of `webrtcplaysrc` says is waited for.
 pub(crate) fn waiting(said: &gst::StructureRef) -> Option<&str> {
     let text = said.get::<&str>("text").ok();
@@ -95,7 +102,9 @@ impl WebRtcPlaySrc {
 
 fn code(cause: Cause) -> gst::ResourceError {
     match cause {
-        Cause::Unreachable | Cause::Timeout | Cause::Tls => gst::ResourceError::OpenRead,
+        Cause::Unreachable | Cause::Timeout | Cause::Tls | Cause::Identity => {
+            gst::ResourceError::OpenRead
+        }
         Cause::Unauthorized => gst::ResourceError::NotAuthorized,
         Cause::NotFound => gst::ResourceError::NotFound,
         Cause::Busy => gst::ResourceError::Busy,

@@ -32,8 +32,11 @@ fn a_session_from_play_to_stop() {
         matches!(&asks[..], [Ask::IceServers(servers)] if servers[0].url == "turn:t:3478"
         && servers[0].username.as_deref() == Some("u"))
     );
-    let sdp = "v=0\r\nm=audio 9 X 0\r\na=mid:audio7\r\nm=video 9 X 0\r\na=mid:video7\r\n";
-    assert_eq!(script.says(&offer(sdp)), [set_remote(sdp)]);
+    let sdp = format!(
+        "v=0\r\na=fingerprint:sha-256 {}\r\nm=audio 9 X 0\r\na=mid:audio7\r\nm=video 9 X 0\r\na=mid:video7\r\n",
+        ["AA"; 32].join(":")
+    );
+    assert_eq!(script.says(&offer(&sdp)), [set_remote(&sdp)]);
     let sent = script.sent(local("v=0 answer"));
     let answer = json!({"command": "takeConfiguration", "streamId": "cam1", "type": "answer", "sdp": "v=0 answer"});
     assert_eq!(sent, [answer]);
@@ -244,6 +247,34 @@ fn every_step_that_stays_away_is_a_failure_in_its_time() {
         offered.answer_pings_until_failure(),
         (15, Cause::NoConnection)
     );
+}
+
+#[test]
+fn a_sender_that_is_not_who_it_should_be_ends_the_session_at_any_time() {
+    let slowly = (Cause::Identity, Retry::Later(Duration::from_secs(60)));
+    let of = |asks: &[Ask]| {
+        let failure = failure(asks);
+        assert!(
+            failure.text.starts_with("amss://h:5443/live/cam1: "),
+            "{failure:?}"
+        );
+        (failure.cause, failure.retry)
+    };
+    let mut offered = Script::asked();
+    offered.says(&offer("v=0"));
+    for mut script in [offered, Script::playing()] {
+        let news = News::PeerFailed(PeerTrouble::Identity, "an impostor".to_owned());
+        let asks = script.tell(news);
+        assert_eq!(of(&asks), slowly);
+        assert_eq!(commands(&asks), ["stop"]);
+    }
+    // An offer that nobody can be held to is not answered, be it the first or a later one.
+    let weak = "v=0\r\nm=video 9 X 0\r\na=fingerprint:sha-1 AA\r\n";
+    for sdp in [weak, "v=0\r\nm=video 9 X 0\r\n"] {
+        for mut script in [Script::asked(), Script::playing()] {
+            assert_eq!(of(&script.says(&offer(sdp))), slowly);
+        }
+    }
 }
 
 #[test]

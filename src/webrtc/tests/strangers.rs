@@ -92,6 +92,7 @@ fn news() -> impl Strategy<Value = News> {
         1 => Just(News::Connected),
         1 => Just(News::Gone),
         1 => Just(News::PeerFailed(PeerTrouble::Connection, String::new())),
+        1 => Just(News::PeerFailed(PeerTrouble::Identity, String::new())),
         2 => Just(News::Wake),
         1 => Just(News::Leave),
         1 => Just(News::Text("x".to_owned())),

@@ -10,7 +10,7 @@ use crate::webrtc::signalling::{
 use crate::webrtc::target::Target;
 
 const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE video0 audio1\r\n\
-    a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AA\r\n\
+    a=ice-ufrag:u\r\na=ice-pwd:p\r\na=fingerprint:sha-256 AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA:AA\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:video0\r\na=setup:actpass\r\na=recvonly\r\na=rtpmap:96 H264/90000\r\n\
     m=audio 0 UDP/TLS/RTP/SAVPF 111\r\na=bundle-only\r\na=mid:audio1\r\na=setup:actpass\r\na=recvonly\r\na=rtpmap:111 OPUS/48000/2\r\n";
 
@@ -243,6 +243,52 @@ fn ice_servers_of_the_server_are_tried_when_there_is_no_path_without_them() {
         (Cause::NoConnection, Retry::Soon),
         "twice is enough"
     );
+}
+
+/// Tried again a minute later, and not in a second offer.
+const SLOWLY: (Cause, Retry) = (Cause::Identity, Retry::Later(Duration::from_secs(60)));
+
+#[test]
+fn an_impostor_ends_the_session_whatever_else_could_be_tried() {
+    for is_connected in [false, true] {
+        let (mut stage, post) = Stage::posted();
+        let headers = [("location", "/s/1"), ("link", "<stun:s>; rel=ice-server")];
+        stage.reply(&post, 201, &headers, &answer());
+        if is_connected {
+            stage.tell(News::Connected);
+        }
+        let trouble = PeerTrouble::Identity;
+        let asks = stage.tell(News::PeerFailed(trouble, "an impostor".to_owned()));
+        let [Ask::Http(delete), Ask::Fail(failed)] = asks.as_slice() else {
+            panic!("something else is tried: {asks:?}");
+        };
+        assert_eq!(delete.method, Method::Delete);
+        assert_eq!(failed.text, "host:8889: an impostor");
+        assert_eq!(failure(&asks), SLOWLY);
+        assert_eq!(stage.machine.due(), None);
+    }
+}
+
+#[test]
+fn a_description_that_nobody_can_be_held_to_is_not_set() {
+    for spoilt in [
+        answer().replace("sha-256", "sha-1"),
+        answer().replace("sha-256 AA", "sha-256 XX"),
+        answer().replace("sha-256 AA:", "sha-256 "),
+    ] {
+        for (status, spoilt) in [
+            (201, spoilt.clone()),
+            (406, spoilt.replace("active", "actpass")),
+        ] {
+            let (mut stage, post) = Stage::posted();
+            let asks = stage.reply(&post, status, &[("location", "/s/1")], &spoilt);
+            assert!(
+                matches!(asks.as_slice(), [Ask::Http(_), Ask::Fail(_)]),
+                "{asks:?}"
+            );
+            assert_eq!(failure(&asks), SLOWLY, "{spoilt}");
+        }
+    }
 }
 
 #[test]

@@ -38,6 +38,12 @@ impl Spare {
         if habits.data_channel {
             arguments.push("--data-channel");
         }
+        if habits.unbundled {
+            arguments.push("--apart");
+        }
+        if let Some(manner) = habits.announce {
+            arguments.extend(["--announce", manner]);
+        }
         let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
         let python = python().expect("aiortc").display().to_string();
         let process = Process::spawn_fed(&python, &arguments, &folder.path().join("log"));

@@ -73,6 +73,10 @@ pub(crate) struct Habits {
     /// The stream whose sessions have a process each for their media, with aiortc. It lives no longer
     /// than the session's socket.
     pub(crate) apart: Option<&'static str>,
+    /// How those processes speak of their certificates (`whep.py --announce`).
+    pub(crate) announce: Option<&'static str>,
+    /// Each of their streams has a transport of its own.
+    pub(crate) unbundled: bool,
     /// Pings are not answered.
     pub(crate) deaf: bool,
     /// Who may play: nobody without this.
@@ -199,6 +203,28 @@ impl AmsServer {
     /// A new offer in the middle of the programme.
     pub(crate) fn renegotiate(&self, stream: &str) {
         self.with_media(stream, Media::offer);
+    }
+
+    /// The media of a stream come from another process from now on, which offers itself on the same socket and speaks so
+    /// of its certificate.
+    pub(crate) fn renew(&self, stream: &str, announce: Option<&'static str>) {
+        let (look, habits) = {
+            let state = self.shared.lock();
+            let look = state.streams.get(stream).copied();
+            (look.expect("a stream"), state.habits)
+        };
+        let habits = Habits { announce, ..habits };
+        let spare = Spare::start(look, habits);
+        let mut state = self.shared.lock();
+        let State {
+            sessions, viewers, ..
+        } = &mut *state;
+        let session = sessions.iter_mut().find(|s| s.stream == stream);
+        let session = session.expect("a session");
+        let orders = viewers[&session.viewer].orders.clone();
+        let say = move |message| drop(orders.send(Order::Say(message)));
+        let new = Half::sending(look, stream, habits, Some(spare), Arc::new(say));
+        std::mem::replace(&mut session.media, new).stop();
     }
 
     fn with_media(&self, stream: &str, act: impl Fn(&Media)) {

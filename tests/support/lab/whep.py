@@ -6,11 +6,18 @@ Prints its port in the first line. Everything stays on 127.0.0.1, or on the addr
 namespace of its own (--host). With --cert and --key, files in PEM form, it speaks HTTPS.
 
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
-            [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
+            [--announce MANNER] [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
+
+With --announce the description does not show the server's certificate as it is:
+    another    that of somebody else, as if there was an impostor on the path
+    flipped    one digit of each hash is another
+    weak       by SHA-1 only
+    spelled    in other letters, beside a weak one
+    session    for all sections at once
 
 With --offer it is no server but the sending half of one session: it prints its offer, and takes the
 answer and candidates from its input, a JSON object in each line. With --data-channel there is one in
-the offer.
+the offer; with --apart each of its streams has a transport of its own.
 
 POST /whep/NAME plays. The faults, each a GET:
     /ctl/stall        nothing is sent any more, connections stay; /ctl/resume
@@ -23,6 +30,7 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
     /ctl/times        of the last session: when it was asked for, answered, connected; Unix time each
+    /ctl/announce?as=another    from the next session on
     /ctl/offer        the last offer that came
     /ctl/answer       the last answer that was given
 """
@@ -40,7 +48,14 @@ import uuid
 
 import aioice.ice
 from aiohttp import web
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCSessionDescription, rtcdtlstransport
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+    rtcdtlstransport,
+)
 from aiortc.mediastreams import MediaStreamTrack
 from aiortc.sdp import candidate_from_sdp
 from av import AudioFrame, VideoFrame
@@ -75,7 +90,43 @@ def count_requests_for_key_frames():
     RTCRtpSender._send_keyframe = counted
 
 
+def fingerprints(certificate):
+    hashes = (f"a=fingerprint:{f.algorithm} {f.value}" for f in certificate.getFingerprints())
+    return list(hashes)
+
+
+def announced(sdp, manner):
+    """The description, with what it says of certificates as --announce has it."""
+    if not manner:
+        return sdp
+    lines = [line for line in sdp.splitlines() if not line.startswith("a=fingerprint:")]
+    own = list(dict.fromkeys(line for line in sdp.splitlines() if line.startswith("a=fingerprint:")))
+    weak = "a=fingerprint:sha-1 " + ":".join(["AB"] * 20)
+    common, said = [], []
+    if manner == "another":
+        said = fingerprints(rtcdtlstransport.RTCCertificate.generateCertificate())
+    elif manner == "flipped":
+        said = [line[:-1] + ("1" if line[-1] == "0" else "0") for line in own]
+    elif manner == "weak":
+        said = [weak]
+    elif manner == "spelled":
+        swapped = (line.removeprefix("a=fingerprint:").swapcase() for line in own)
+        said = [weak] + ["a=fingerprint:" + line for line in swapped]
+    elif manner == "session":
+        common = own
+    result = []
+    for line in lines:
+        if line.startswith("m="):
+            # The session level ends where the first section begins.
+            result, common = result + common, []
+        result.append(line)
+        if line.startswith("m="):
+            result += said
+    return "\r\n".join(result) + "\r\n"
+
+
 class Faults:
+    announce = None
     stalled = False
     muted = False
     delay = 0.0
@@ -277,7 +328,7 @@ async def play(request):
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
     await connection.setLocalDescription(await connection.createAnswer())
-    SAID["answer"] = connection.localDescription.sdp
+    SAID["answer"] = announced(connection.localDescription.sdp, FAULTS.announce)
     TIMES.append(time.time())
     return web.Response(
         status=201,
@@ -320,6 +371,8 @@ async def control(request):
     elif what == "status":
         refusal = (int(query["code"]), query.get("after"))
         FAULTS.refusals = [refusal] * int(query.get("n", 1))
+    elif what == "announce":
+        FAULTS.announce = query["as"]
     elif what == "asked":
         return web.Response(text=str(FAULTS.asked))
     elif what == "count":
@@ -335,7 +388,8 @@ async def control(request):
 
 async def offer(options):
     """The sending half of a session whose signalling is somebody else's."""
-    connection = RTCPeerConnection()
+    apart = RTCConfiguration(bundlePolicy=RTCBundlePolicy.MAX_COMPAT)
+    connection = RTCPeerConnection(apart if options.apart else None)
     if options.data_channel:
         connection.createDataChannel("data")
     connection.addTrack(picture(options))
@@ -351,7 +405,11 @@ async def offer(options):
         print(json.dumps({"state": connection.connectionState}), flush=True)
 
     await connection.setLocalDescription(await connection.createOffer())
-    print(json.dumps({"sdp": connection.localDescription.sdp}), flush=True)
+    sdp = announced(connection.localDescription.sdp, options.announce)
+    if options.apart:
+        lines = (line for line in sdp.splitlines() if not line.startswith("a=group:"))
+        sdp = "\r\n".join(lines) + "\r\n"
+    print(json.dumps({"sdp": sdp}), flush=True)
     reader = asyncio.StreamReader(limit=1 << 20)
     protocol = asyncio.StreamReaderProtocol(reader)
     await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, sys.stdin)
@@ -399,6 +457,8 @@ def main():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--offer", action="store_true")
     parser.add_argument("--data-channel", action="store_true")
+    parser.add_argument("--apart", action="store_true")
+    parser.add_argument("--announce")
     parser.add_argument("--cert")
     parser.add_argument("--numbered", help="NAME@EPOCH: numbered frames, frame 0 at that Unix time")
     parser.add_argument("--key")
@@ -406,6 +466,7 @@ def main():
     if not options.ecdsa_only:
         let_rsa_in()
     count_requests_for_key_frames()
+    FAULTS.announce = options.announce
     # aioice leaves loopback out; here there is nothing else.
     aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: [options.host]
     try:
