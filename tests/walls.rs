@@ -42,12 +42,13 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 21] = [
+const PURE: [&str; 22] = [
     "policy/",
     "switch/ageing.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
     "switch/held.rs",
+    "switch/pace.rs",
     "switch/rest.rs",
     "switch/cut.rs",
     "failoversrc/address.rs",

@@ -4,6 +4,7 @@
 
 use super::cutting::Plan;
 use super::imp::FailoverSwitch;
+use super::pace::Pace;
 use super::pad::FailoverSwitchPad;
 use super::report::{self, Report, number};
 use super::standby::Coding;
@@ -443,6 +444,7 @@ impl FailoverSwitch {
             input.timeline.reset();
             for sink in input.sinks.values_mut() {
                 sink.standby.clear();
+                sink.pace = Pace::default();
                 sink.open = false;
             }
         }

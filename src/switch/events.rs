@@ -4,8 +4,9 @@
 
 use super::format::Format;
 use super::imp::FailoverSwitch;
+use super::pace::{self, Pace};
 use super::pad::{FailoverSwitchPad, Place};
-use super::state::Upstream;
+use super::state::{Upstream, signed};
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -76,6 +77,7 @@ impl FailoverSwitch {
             }
             if let Some(sink) = state.sink_mut(place.input, place.stream) {
                 sink.segment = None;
+                sink.pace = Pace::default();
                 sink.standby.clear();
                 sink.begun = false;
                 sink.open = false;
@@ -115,6 +117,7 @@ impl FailoverSwitch {
             sink.announce = true;
             sink.begun = false;
             sink.open = false;
+            sink.pace = Pace::default();
             sink.standby.clear();
             let was_eos = std::mem::take(&mut sink.eos);
             let was_gone = std::mem::take(&mut sink.gone);
@@ -168,14 +171,16 @@ impl FailoverSwitch {
         // A depayloader says this of what was lost, and so of a sender that has died.
         let is_missing = gap.gap_flags().contains(gst::GapFlags::DATA);
         let _lane = self.lane_of(pad, place);
-        let start = {
+        let believed = {
             let mut state = self.state();
             let now = self.time.now();
             let open = state.is_on_air(place.input) && !state.halted;
+            let longest = state.policy.config().timeout.nanos();
+            let end = signed(state.outputs.get(&place.stream).map_or(0, |o| o.end()));
             let Some(input) = state.inputs.get_mut(&place.input) else {
                 return false;
             };
-            let offset = input.timeline.offset();
+            let (offset, live) = (input.timeline.offset(), input.timeline.is_live());
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
@@ -187,12 +192,19 @@ impl FailoverSwitch {
                 Some(segment) => segment.to_running_time(begin),
                 None => Some(begin),
             };
-            running.filter(|_| open && sink.open).map(|running| {
-                let placed = super::state::signed(running.nseconds()).saturating_add(offset);
-                gst::ClockTime::from_nseconds(u64::try_from(placed).unwrap_or(0))
+            running.filter(|_| open && sink.open).and_then(|running| {
+                let at = signed(running.nseconds()).saturating_add(offset);
+                let lasts = duration.map(gst::ClockTime::nseconds);
+                let around = [signed(now.nanos()), end];
+                let lasts = match live {
+                    true => pace::believe_gap(at, lasts, around, longest)?,
+                    false => lasts,
+                };
+                let start = gst::ClockTime::from_nseconds(u64::try_from(at).unwrap_or(0));
+                Some((start, lasts.map(gst::ClockTime::from_nseconds)))
             })
         };
-        start.is_none_or(|start| {
+        believed.is_none_or(|(start, duration)| {
             let event = gst::event::Gap::builder(start).duration(duration).build();
             self.emit(place, event)
         })
@@ -251,7 +263,7 @@ impl FailoverSwitch {
             return event;
         }
         let shift = |time: gst::ClockTime| {
-            let time = super::state::signed(time.nseconds()).saturating_sub(offset);
+            let time = signed(time.nseconds()).saturating_sub(offset);
             gst::ClockTime::from_nseconds(u64::try_from(time).unwrap_or(0))
         };
         if let gst::EventView::Qos(qos) = event.view() {

@@ -4,10 +4,11 @@
 
 use super::brain::Outbox;
 use super::imp::FailoverSwitch;
+use super::pace::Times;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
 use super::standby::{Bounds, Coding};
-use super::state::{JUST_NOW, State, Times, Upstream, signed};
+use super::state::{JUST_NOW, State, Upstream, signed};
 use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
 use gst::prelude::*;
@@ -35,6 +36,13 @@ pub(super) enum Step {
     },
 }
 
+/// What is so from when a buffer comes, however often it is looked at before it goes on.
+#[derive(Default)]
+struct Arrival {
+    attempt: Option<u64>,
+    times: Option<Times>,
+}
+
 pub(super) type Flow = Result<gst::FlowSuccess, gst::FlowError>;
 
 impl FailoverSwitch {
@@ -50,7 +58,7 @@ impl FailoverSwitch {
         let pts = buffer.pts();
         let mut buffer = Some(buffer);
         let mut enter = false;
-        let mut attempt = None;
+        let mut arrival = Arrival::default();
         loop {
             if shell.flushing.load(Relaxed) {
                 return Err(gst::FlowError::Flushing);
@@ -62,9 +70,9 @@ impl FailoverSwitch {
             let step = {
                 let mut state = self.state();
                 let now = self.time.now();
-                let attempt = &mut attempt;
+                let arrival = &mut arrival;
                 let in_lane = open || lane.is_some();
-                state.arrive(place, &mut buffer, attempt, now, in_lane, &mut outbox)
+                state.arrive(place, &mut buffer, arrival, now, in_lane, &mut outbox)
             };
             self.say(outbox);
             gst::trace!(CAT, obj = pad, "{pts:?}: {step:?}");
@@ -191,7 +199,7 @@ impl State {
         &mut self,
         place: &Place,
         buffer: &mut Option<gst::Buffer>,
-        attempt: &mut Option<u64>,
+        arrival: &mut Arrival,
         now: Moment,
         in_lane: bool,
         outbox: &mut Outbox,
@@ -199,7 +207,7 @@ impl State {
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return Step::Kept;
         };
-        if *attempt.get_or_insert(input.attempt) != input.attempt {
+        if *arrival.attempt.get_or_insert(input.attempt) != input.attempt {
             // It waited until another attempt had begun.
             return Step::Kept;
         }
@@ -219,7 +227,10 @@ impl State {
             outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
             return Step::Kept;
         }
-        let times = sink.times(sent, now);
+        let live = input.timeline.is_live();
+        let longest = self.policy.config().timeout.nanos();
+        let times = &mut arrival.times;
+        let times = *times.get_or_insert_with(|| sink.times(sent, now, live, longest));
         sink.stamp = Some(now);
         input.fed_since.get_or_insert(now);
         let announce = std::mem::take(&mut sink.announce);
@@ -369,7 +380,7 @@ impl State {
         let from = input.keeps_from(place.stream, from, is_on_air);
         if let Some(sink) = input.sinks.get_mut(&place.stream) {
             sink.buffers += 1;
-            let piece = times.piece(sink.frame(buffer));
+            let piece = sink.frame(buffer).piece(times);
             if piece.key {
                 sink.rhythm.key(piece.start);
             }

@@ -2,8 +2,9 @@
 //! What the buffers of a stream are: their caps, and what follows from them. It goes with each buffer and not with
 //! its pad: what a standby keeps, what is deferred and what waits to leave may be older than the pad's caps.
 
+use super::pace::Times;
 use super::sound::Samples;
-use super::standby::Coding;
+use super::standby::{Coding, Piece};
 use std::sync::Arc;
 
 /// A picture that takes a decoder this long is one of 720p: 3 ms on one core.
@@ -31,6 +32,18 @@ pub(super) struct Frame {
 impl Frame {
     pub(super) fn is_key(&self) -> bool {
         !self.buffer.flags().contains(gst::BufferFlags::DELTA_UNIT)
+    }
+
+    /// As a standby keeps it.
+    pub(super) fn piece(self, times: Times) -> Piece<Self> {
+        Piece {
+            order: times.order,
+            start: times.start,
+            duration: times.duration,
+            key: self.is_key(),
+            bytes: self.buffer.size(),
+            value: self,
+        }
     }
 }
 

@@ -63,6 +63,7 @@ pub mod held;
 mod imp;
 mod lagging;
 mod outlet;
+pub mod pace;
 mod pad;
 mod pads;
 mod report;

@@ -4,9 +4,10 @@
 use super::cut::{Placed, Position};
 use super::flow::Step;
 use super::format::Frame;
+use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{State, Times, signed};
+use super::state::{State, signed};
 use crate::policy::Moment;
 use gst::prelude::*;
 
@@ -119,18 +120,12 @@ impl State {
         };
         output.sent_at = Some(now);
         let discont = std::mem::take(&mut output.discont);
-        let pts = clock(start);
-        let dts = buffer.dts().map(|_| clock(order));
-        let had_pts = buffer.pts().is_some() || buffer.dts().is_none();
-        let pts = had_pts.then_some(pts);
-        if buffer.pts() != pts || buffer.dts() != dts || discont {
-            let buffer = buffer.make_mut();
-            buffer.set_pts(pts);
-            buffer.set_dts(dts);
-            if discont {
-                buffer.set_flags(gst::BufferFlags::DISCONT);
-            }
-        }
+        let times = Times {
+            order,
+            start,
+            duration,
+        };
+        put_times(&mut buffer, times, discont);
         Some(Ready {
             caps: output.caps_before(&format),
             buffer,
@@ -188,6 +183,25 @@ impl Parcel {
         } else {
             self.more.push(ready);
         }
+    }
+}
+
+/// What a buffer says from now on. A sink and a muxer believe its duration, too.
+fn put_times(buffer: &mut gst::Buffer, times: Times, discont: bool) {
+    let dts = buffer.dts().map(|_| clock(times.order));
+    let had_pts = buffer.pts().is_some() || buffer.dts().is_none();
+    let pts = had_pts.then(|| clock(times.start));
+    let lasts = gst::ClockTime::from_nseconds(times.duration);
+    let lasts = buffer.duration().map(|_| lasts);
+    if buffer.pts() == pts && buffer.dts() == dts && buffer.duration() == lasts && !discont {
+        return;
+    }
+    let buffer = buffer.make_mut();
+    buffer.set_pts(pts);
+    buffer.set_dts(dts);
+    buffer.set_duration(lasts);
+    if discont {
+        buffer.set_flags(gst::BufferFlags::DISCONT);
     }
 }
 

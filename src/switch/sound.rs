@@ -49,6 +49,12 @@ impl Samples {
         Some((rest, gone))
     }
 
+    /// How long so many bytes of them last.
+    pub(super) fn last(self, bytes: usize) -> u64 {
+        let samples = u64::try_from(bytes / self.bytes).unwrap_or(u64::MAX);
+        self.time_of(samples)
+    }
+
     fn in_time(self, time: u64) -> u64 {
         let samples = u128::from(time) * u128::from(self.rate) + 500_000_000;
         u64::try_from(samples / 1_000_000_000).unwrap_or(u64::MAX)

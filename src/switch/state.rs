@@ -6,10 +6,11 @@ use super::SwitchEvent;
 use super::ageing::Ageing;
 use super::format::{Format, Frame};
 use super::outlet::Output;
+use super::pace::{Pace, Said, Times};
 use super::pad::FailoverSwitchPad;
 use super::report::Report;
 use super::rest::Rest;
-use super::standby::{Bounds, Coding, Piece, Rhythm, Standby};
+use super::standby::{Bounds, Coding, Rhythm, Standby};
 use super::timeline::{TimeBase, Timeline};
 use crate::policy::{Cause, Config, InputId, Moment, Observation, Policy, Span, StreamId};
 use gst::prelude::*;
@@ -20,9 +21,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 /// How long a new input that is ready waits for a living one to come up to it.
 pub(super) const PATIENCE: Span = Span::from_millis(150);
-
-/// What lies further behind the buffer before does not say how long that was.
-const LONGEST_STEP: i64 = 500_000_000;
 
 /// What a raw standby keeps beyond the latency: pictures that just came are good for a cut.
 pub(super) const JUST_NOW: i64 = 60_000_000;
@@ -79,6 +77,7 @@ pub(super) struct Sink {
     pub(super) standby: Standby<Frame>,
     pub(super) rhythm: Rhythm,
     pub(super) ageing: Ageing,
+    pub(super) pace: Pace,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -96,9 +95,6 @@ pub(super) struct Sink {
     pub(super) eos: bool,
     /// Its source has it no more.
     pub(super) gone: bool,
-    /// When the buffer before began, how long before this one, and the same of the one before that.
-    order: Option<i64>,
-    steps: [u64; 2],
     pub(super) upstream: Option<Upstream>,
     pub(super) buffers: u64,
 }
@@ -141,14 +137,6 @@ pub(super) struct Pending {
     /// Pieces that are sent only for the decoder's sake.
     pub(super) unseen: u32,
     pub(super) asked_at: Moment,
-}
-
-/// The times of one buffer: what the sender says, as running time of its segment.
-#[derive(Clone, Copy)]
-pub(super) struct Times {
-    pub(super) order: i64,
-    pub(super) start: i64,
-    pub(super) duration: u64,
 }
 
 impl State {
@@ -328,6 +316,7 @@ impl Input {
         for sink in self.sinks.values_mut() {
             sink.standby.clear();
             sink.ageing = Ageing::default();
+            sink.pace = Pace::default();
             sink.lags = false;
             sink.eos = false;
             sink.stamp = None;
@@ -396,6 +385,7 @@ impl Sink {
             standby: Standby::default(),
             rhythm: Rhythm::default(),
             ageing: Ageing::default(),
+            pace: Pace::default(),
             stamp: None,
             announce: true,
             lags: false,
@@ -405,8 +395,6 @@ impl Sink {
             catch_up: false,
             eos: false,
             gone: false,
-            order: None,
-            steps: [0; 2],
             upstream: None,
             buffers: 0,
         }
@@ -446,9 +434,15 @@ impl Sink {
         self.stamp.is_some() || self.eos
     }
 
-    /// Times of a buffer in running time; what has none is taken as of now, and for as long as those before. The
-    /// first one behind a gap is not as long as that: a cut would wait for its end.
-    pub(super) fn times(&mut self, buffer: &gst::BufferRef, now: Moment) -> Times {
+    /// Times of a buffer in running time; what has none is taken as of now, and for as long as those before. Asked
+    /// once of each.
+    pub(super) fn times(
+        &mut self,
+        buffer: &gst::BufferRef,
+        now: Moment,
+        live: bool,
+        longest: u64,
+    ) -> Times {
         let running = |ts: Option<gst::ClockTime>| {
             let ts = ts?;
             match &self.segment {
@@ -461,38 +455,16 @@ impl Sink {
         };
         let (pts, dts) = (running(buffer.pts()), running(buffer.dts()));
         let now = signed(now.nanos());
-        let order = dts.or(pts).unwrap_or(now);
-        let step = order.saturating_sub(self.order.replace(order).unwrap_or(order));
-        if (1..=LONGEST_STEP).contains(&step) {
-            self.steps = [step.unsigned_abs(), self.steps[0]];
-        }
-        let length = self.steps[0].min(self.steps[1]);
-        Times {
-            order,
+        let said = Said {
+            order: dts.or(pts).unwrap_or(now),
             start: pts.or(dts).unwrap_or(now),
-            duration: buffer.duration().map_or(length, |d| d.nseconds()),
-        }
-    }
-}
-
-impl Times {
-    pub(super) fn later_by(self, by: i64) -> Self {
-        Self {
-            order: self.order.saturating_add(by),
-            start: self.start.saturating_add(by),
-            ..self
-        }
-    }
-
-    pub(super) fn piece(self, frame: Frame) -> Piece<Frame> {
-        Piece {
-            order: self.order,
-            start: self.start,
-            duration: self.duration,
-            key: frame.is_key(),
-            bytes: frame.buffer.size(),
-            value: frame,
-        }
+            duration: buffer.duration().map(gst::ClockTime::nseconds),
+            samples: self
+                .format
+                .samples
+                .map(|samples| samples.last(buffer.size())),
+        };
+        self.pace.believe(said, now, live, longest)
     }
 }
 

@@ -6,9 +6,10 @@
 
 use super::flow::Step;
 use super::format::Frame;
+use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{JUST_NOW, PATIENCE, State, Times, signed};
+use super::state::{JUST_NOW, PATIENCE, State, signed};
 use crate::policy::{Moment, StreamId};
 use std::collections::VecDeque;
 
