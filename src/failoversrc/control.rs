@@ -20,7 +20,8 @@ use crate::switch::SwitchEvent;
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -97,10 +98,9 @@ impl Control {
         let inputs = resolved.inputs.iter().enumerate();
         let inputs = inputs
             .map(|(index, description)| {
-                let seed = ATTEMPTS.fetch_add(1, Relaxed) ^ 0x9e37_79b9_7f4a_7c15;
                 let span = |nanos| Span::from_nanos(nanos).max(LEAST_PAUSE);
-                let retry =
-                    Retry::new(span(settings.retry_initial), span(settings.retry_max), seed);
+                let (initial, max) = (span(settings.retry_initial), span(settings.retry_max));
+                let retry = Retry::new(initial, max, by_chance());
                 Input {
                     id: InputId(u32::try_from(index).unwrap_or(u32::MAX)),
                     description: description.clone(),
@@ -417,6 +417,40 @@ impl Owner {
     }
 }
 
+/// A number that no other process and no other input has: were the pauses between attempts the same for all, all
+/// viewers of a server that comes back would come back in step. The system's randomness is in the keys of a hasher.
+fn by_chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 fn complete_after() -> Span {
     Span::from_nanos(u64::try_from(COMPLETE_AFTER.as_nanos()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_chance;
+
+    const CHILD: &str = "FAILOVER_TELLS_ITS_SEEDS";
+
+    #[test]
+    fn no_two_inputs_have_the_same_seed_in_one_process_or_in_two() {
+        let own = [by_chance(), by_chance()];
+        if std::env::var_os(CHILD).is_some() {
+            println!("{CHILD} {own:?}");
+            return;
+        }
+        assert_ne!(own[0], own[1]);
+        let test = std::env::current_exe().expect("this test");
+        let seeds = || {
+            let mut child = std::process::Command::new(&test);
+            let name = "no_two_inputs_have_the_same_seed_in_one_process_or_in_two";
+            let child = child.args([name, "--nocapture"]).env(CHILD, "1");
+            let said = child.output().expect("a process").stdout;
+            let said = String::from_utf8_lossy(&said).into_owned();
+            let line = said.lines().find(|line| line.contains(CHILD));
+            line.map(str::to_owned).expect("its seeds")
+        };
+        assert_ne!(seeds(), seeds());
+    }
 }
