@@ -10,6 +10,7 @@
 //! * `failoversrc` is the element of that name: the lives of its sources, its outputs, its words.
 //! * `clock` is the only one that asks what time it is.
 //! * `message` keeps alive what a message passes through.
+//! * `redact` says what of an address may be shown, and takes secrets out of texts.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +20,7 @@ mod lag;
 mod message;
 #[doc(hidden)]
 pub mod policy;
+mod redact;
 mod sources;
 #[doc(hidden)]
 pub mod switch;

@@ -7,14 +7,15 @@ use std::fs;
 use std::path::Path;
 
 /// A floor, and the floors that it may name.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("policy", &["policy"]),
     ("clock", &["clock", "policy"]),
     ("message", &["message"]),
     ("lag", &["lag"]),
+    ("redact", &["redact"]),
     ("switch", &["switch", "policy", "clock", "message", "lag"]),
-    ("sources", &["sources", "webrtc", "clock"]),
-    ("webrtc", &["webrtc", "clock", "message", "lag"]),
+    ("sources", &["sources", "webrtc", "clock", "redact"]),
+    ("webrtc", &["webrtc", "clock", "message", "lag", "redact"]),
     (
         "failoversrc",
         &[
@@ -37,6 +38,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
             "clock",
             "message",
             "lag",
+            "redact",
         ],
     ),
 ];
@@ -44,6 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
 /// Files, or folders of them, that know numbers only.
 const PURE: [&str; 22] = [
     "policy/",
+    "redact.rs",
     "switch/ageing.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
@@ -375,7 +378,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn floors() -> [&'static str; 9] {
+fn floors() -> [&'static str; 10] {
     MAY_NAME.map(|(floor, _)| floor)
 }
 

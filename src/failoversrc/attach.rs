@@ -9,15 +9,17 @@ use super::input::Again;
 use super::messages::Failure;
 use super::output::{Output, Plan, link_switch};
 use crate::policy::{InputId, StreamId};
-use crate::sources::{Description, Kind, Source};
+use crate::sources::{Description, Kind, Secrets, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 /// The present attempt of an input.
 pub(super) struct Registered {
     number: u64,
-    description: Description,
+    /// What no text about it may show.
+    secrets: Arc<Secrets>,
     /// What its failure said of the next one.
     again: Again,
 }
@@ -38,6 +40,9 @@ impl FailoverSrc {
             "configure-source",
             &[&crate::switch::number(input), &source.core],
         );
+        // Read only once: a source may speak while it holds what its properties want.
+        let mut secrets = description.secrets();
+        secrets.add_all(source.secrets());
         // Its state is its own: the bin never waits for it.
         source.bin.set_locked_state(true);
         {
@@ -49,7 +54,7 @@ impl FailoverSrc {
                 input,
                 Registered {
                     number,
-                    description: description.clone(),
+                    secrets: Arc::new(secrets),
                     again: Again::Soon,
                 },
             );
@@ -111,10 +116,14 @@ impl FailoverSrc {
         registered.get(&input).map_or(Again::Soon, |r| r.again)
     }
 
-    pub(super) fn description(&self, input: InputId, attempt: u64) -> Option<Description> {
-        let registered = self.registered();
-        let present = registered.get(&input).filter(|r| r.number == attempt)?;
-        Some(present.description.clone())
+    /// What a source, or somebody about it, says, as it may be shown; `None` if it is not the present one.
+    pub(super) fn redacted(&self, input: InputId, attempt: u64, text: &str) -> Option<String> {
+        let secrets = {
+            let registered = self.registered();
+            let present = registered.get(&input).filter(|r| r.number == attempt)?;
+            present.secrets.clone()
+        };
+        Some(secrets.take_out_of(text))
     }
 
     /// An input with the number of its present attempt.
@@ -125,7 +134,7 @@ impl FailoverSrc {
             .map(|present| (input, present.number))
     }
 
-    fn is_present(&self, input: InputId, number: u64) -> bool {
+    pub(super) fn is_present(&self, input: InputId, number: u64) -> bool {
         self.registered()
             .get(&input)
             .is_some_and(|r| r.number == number)
@@ -137,8 +146,10 @@ impl FailoverSrc {
             return;
         };
         if let Err(text) = self.check_playable(pad) {
-            gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
-            self.give_up(input, number, Failure::error(text));
+            if let Some(text) = self.redacted(input, number, &text) {
+                gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
+                self.give_up(input, number, Failure::error(text));
+            }
             return;
         }
         match self.lead(run, (input, number), pad, kind) {

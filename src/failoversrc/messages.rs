@@ -36,7 +36,8 @@ impl FailoverSrc {
         format!("{text} ({})", code.message())
     }
 
-    /// An input cannot go on with this attempt: the switch knows at once, the owner tries again.
+    /// An input cannot go on with this attempt: the switch knows at once, the owner tries again. Its text is
+    /// [`FailoverSrc::redacted`].
     pub(super) fn give_up(&self, input: InputId, attempt: u64, failure: Failure) {
         self.note_failure(input, &failure.text);
         self.note_again(input, attempt, failure.again);
@@ -50,8 +51,11 @@ impl FailoverSrc {
 
     /// There is nothing to play now: the switch looks elsewhere at once, the source goes on waiting.
     fn wait_for(&self, input: InputId, attempt: u64, text: &str) {
+        let Some(text) = self.redacted(input, attempt, text) else {
+            return;
+        };
         gst::info!(CAT, imp = self, "input {}: {text}", input.0);
-        self.note_failure(input, text);
+        self.note_failure(input, &text);
         // First, so that the owner knows what to make of the switch's news.
         self.order(Order::Absent { input, attempt });
         self.switch().imp().failed(input, Cause::Error);
@@ -60,14 +64,16 @@ impl FailoverSrc {
     /// A source's message: its errors are its input's, and nobody else's business.
     pub(super) fn source_message(&self, input: InputId, attempt: u64, message: gst::Message) {
         // Late words of a source that was given up are nobody's business.
-        let Some(description) = self.description(input, attempt) else {
+        if !self.is_present(input, attempt) {
             return;
-        };
+        }
         match message.view() {
             gst::MessageView::Error(error) => {
                 let source = message.src().map(|src| src.name().to_string());
                 let text = Self::error_name(&source.unwrap_or_default(), error);
-                let text = description.redact(&text);
+                let Some(text) = self.redacted(input, attempt, &text) else {
+                    return;
+                };
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
                 let cause = match sources::reason(error) {
                     Reason::Identity => Cause::Identity,
@@ -81,12 +87,13 @@ impl FailoverSrc {
                 self.give_up(input, attempt, Failure { cause, text, again });
             }
             gst::MessageView::Warning(warning) => {
-                let text = description.redact(&warning.error().to_string());
+                let text = self.redacted(input, attempt, &warning.error().to_string());
+                let text = text.unwrap_or_default();
                 gst::info!(CAT, imp = self, "input {}: {text}", input.0);
             }
             gst::MessageView::Element(said) => {
                 if let Some(text) = said.structure().and_then(sources::waiting) {
-                    self.wait_for(input, attempt, &description.redact(text));
+                    self.wait_for(input, attempt, text);
                 }
             }
             gst::MessageView::NeedContext(_)

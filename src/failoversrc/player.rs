@@ -205,9 +205,7 @@ fn protocol(name: &str) -> Result<Protocol, Refusal> {
         "ll-hls" => Ok(Protocol::LowLatencyHls),
         "dash" => Ok(Protocol::Dash),
         "vod" => Ok(Protocol::Recording),
-        _ => Err(format!(
-            "'{name}' in playOrder= is none of webrtc, hls, ll-hls, dash, vod"
-        )),
+        _ => Err("a name in playOrder= is none of webrtc, hls, ll-hls, dash, vod".to_owned()),
     }
 }
 
@@ -318,7 +316,10 @@ mod tests {
             ("https://h:99999/a/play.html?id=p", "port"),
             ("https:///a/play.html?id=p", "no application"),
             ("https://", "address"),
-            ("https://h/a/play.html?id=p&playOrder=flash", "'flash'"),
+            (
+                "https://h/a/play.html?id=p&playOrder=flash",
+                "none of webrtc",
+            ),
             ("https://h/a/play.html?id=p&playOrder=,", "no protocol"),
             ("https://h/a/play.html?id=%ZZ", "percent-encoded"),
         ] {

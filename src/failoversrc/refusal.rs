@@ -90,8 +90,10 @@ impl FailoverSrc {
         let Some((input, attempt)) = on_air.and_then(|input| self.attempt_of(input)) else {
             return;
         };
-        gst::warning!(super::CAT, imp = self, "input {}: {text}", input.0);
-        self.give_up(input, attempt, Failure::error(text.to_owned()));
+        if let Some(text) = self.redacted(input, attempt, text) {
+            gst::warning!(super::CAT, imp = self, "input {}: {text}", input.0);
+            self.give_up(input, attempt, Failure::error(text));
+        }
     }
 }
 

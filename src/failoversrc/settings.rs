@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 pub(super) const SECOND: u64 = 1_000_000_000;
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Settings {
     pub(super) uri: Option<String>,
     /// Why the last `uri` that was set cannot be used.
@@ -64,7 +64,7 @@ impl Default for Settings {
 }
 
 /// Valid by its type: at least one input, each of them possible.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Resolved {
     pub(super) inputs: Vec<Description>,
     /// The second is the backup.
@@ -137,10 +137,10 @@ impl Settings {
         Ok(())
     }
 
+    /// No refusal repeats what was written: it may be a part of a URI whose `&` was not escaped, and of its password.
     fn apply_field(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
         let time = || {
-            let message =
-                format!("{key} of a failover: URI is a number of nanoseconds, not '{value}'");
+            let message = format!("{key} of a failover: URI is a number of nanoseconds");
             // The properties take one less than all.
             let time = value.parse::<u64>().ok().filter(|time| *time < u64::MAX);
             time.ok_or(message)
@@ -158,16 +158,17 @@ impl Settings {
             "switch-back" => self.switch_back = nick("switch-back", value)?,
             "force-input" => {
                 let input = value.parse::<i32>().ok().filter(|input| *input >= -1);
-                self.force_input = input.ok_or_else(|| {
-                    format!("force-input of a failover: URI is the number of an input or -1, not '{value}'")
-                })?;
+                self.force_input = input
+                    .ok_or("force-input of a failover: URI is the number of an input or -1")?;
             }
             _ => {
-                return Err(format!(
-                    "'{key}' is no field of a failover: URI (primary, backup, timeout, \
-                     startup-timeout, recovery-time, retry-initial, retry-max, latency, standby, \
-                     slate, output, switch-back, force-input); percent-encode the URIs in it"
-                ));
+                return Err(
+                    "a field of the failover: URI is none of primary, backup, timeout, \
+                            startup-timeout, recovery-time, retry-initial, retry-max, latency, \
+                            standby, slate, output, switch-back, force-input; percent-encode the \
+                            URIs in it"
+                        .to_owned(),
+                );
             }
         }
         Ok(())
@@ -194,8 +195,19 @@ fn nick<T>(field: &str, value: &str) -> Result<T, Refusal>
 where
     T: StaticType + for<'v> gst::glib::value::FromValue<'v>,
 {
-    gst::glib::EnumClass::with_type(T::static_type())
-        .and_then(|class| class.to_value_by_nick(value))
+    let class = gst::glib::EnumClass::with_type(T::static_type());
+    let chosen = class
+        .as_ref()
+        .and_then(|class| class.to_value_by_nick(value));
+    chosen
         .and_then(|value| value.get::<T>().ok())
-        .ok_or_else(|| format!("'{value}' is no value of {field}"))
+        .ok_or_else(|| {
+            let values = class.as_ref().map(|class| class.values());
+            let nicks: Vec<_> = values
+                .into_iter()
+                .flatten()
+                .map(|value| value.nick())
+                .collect();
+            format!("{field} of a failover: URI is one of {}", nicks.join(", "))
+        })
 }

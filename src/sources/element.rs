@@ -9,22 +9,20 @@ use gst::prelude::*;
 
 use super::bin::{SourceBin, is_taken};
 use super::find::has_sometimes_pads;
-use super::redact::Secrets;
-use super::{Error, Source, Timestamps, uri};
+use super::{Error, Secrets, Source, Timestamps, uri};
 
-/// Properties of elements that hold a URI.
-const URIS: [&str; 2] = ["location", "uri"];
-
-/// Properties of elements that hold a secret as it is.
-const SECRETS: [&str; 12] = [
-    "auth-token",
-    "passphrase",
-    "password",
+/// Words in the names of properties that hold a secret as it is.
+const SECRETS: [&str; 14] = [
+    "auth",
+    "cookie",
+    "credential",
+    "header",
+    "key",
+    "pass",
+    "proxy-id",
     "proxy-pw",
-    "secure-token",
+    "secret",
     "stream",
-    "stream-key",
-    "streamid",
     "token",
     "user-id",
     "user-pw",
@@ -62,11 +60,16 @@ pub(super) fn build(element: &gst::Element, name: &str) -> Result<Source, Error>
 pub(super) fn secrets(element: &gst::Element) -> Secrets {
     let mut secrets = Secrets::default();
     for element in with_children(element) {
-        for uri in URIS.iter().filter_map(|name| text(&element, name)) {
-            secrets.add_uri(&uri);
-        }
-        for secret in SECRETS.iter().filter_map(|name| text(&element, name)) {
-            secrets.add(&secret);
+        for spec in element.list_properties().iter() {
+            let name = spec.name();
+            let is_secret = SECRETS.iter().any(|word| name.contains(word));
+            for text in texts(&element, spec) {
+                match text.contains("://") {
+                    true => secrets.add_uri(&text),
+                    false if is_secret => secrets.add(&text),
+                    false => (),
+                }
+            }
         }
     }
     secrets
@@ -147,6 +150,41 @@ fn with_children(element: &gst::Element) -> impl Iterator<Item = gst::Element> {
         .downcast_ref::<gst::Bin>()
         .map(|bin| bin.iterate_recurse().into_iter().flatten());
     std::iter::once(element.clone()).chain(inside.into_iter().flatten())
+}
+
+/// All texts that a property has: one, a list, or a structure of them.
+fn texts(element: &gst::Element, spec: &gst::glib::ParamSpec) -> Vec<String> {
+    let holds_texts = [
+        gst::glib::Type::STRING,
+        <Vec<String>>::static_type(),
+        gst::Structure::static_type(),
+        gst::Array::static_type(),
+    ];
+    let is_readable = spec.flags().contains(gst::glib::ParamFlags::READABLE);
+    if !is_readable || !holds_texts.contains(&spec.value_type()) || spec.name() == "stats" {
+        return vec![];
+    }
+    texts_in(&element.property_value(spec.name()))
+}
+
+fn texts_in(value: &gst::glib::Value) -> Vec<String> {
+    if let Ok(text) = value.get::<Option<String>>() {
+        return text.into_iter().collect();
+    }
+    if let Ok(texts) = value.get::<Vec<String>>() {
+        return texts;
+    }
+    if let Ok(Some(structure)) = value.get::<Option<gst::Structure>>() {
+        return structure
+            .iter()
+            .flat_map(|(_, value)| texts_in(value))
+            .collect();
+    }
+    let array = value.get::<gst::Array>().ok();
+    array
+        .iter()
+        .flat_map(|array| array.iter().flat_map(|value| texts_in(value)))
+        .collect()
 }
 
 fn text(element: &gst::Element, property: &str) -> Option<String> {

@@ -6,7 +6,7 @@
 //!
 //! [`Description::check`] says once, before anything runs, what can never work. Everything that
 //! happens later (nobody there, silence, a broken stream) is said by GStreamer's own messages from
-//! inside the bin, and they go through [`Description::redact`] before anybody reads them.
+//! inside the bin, and whoever shows them takes the secrets of the [`Source`] out of them first.
 
 mod bin;
 mod element;
@@ -14,7 +14,6 @@ mod find;
 mod flv;
 mod parse;
 mod plug;
-mod redact;
 mod rtmp;
 mod uri;
 mod webrtc;
@@ -24,6 +23,9 @@ use std::sync::LazyLock;
 
 use gst::prelude::*;
 
+use crate::redact;
+
+pub(crate) use crate::redact::Secrets;
 pub(crate) use parse::Kind;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -35,7 +37,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 });
 
 /// What an input is made of.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Description {
     Uri(String),
     Element(gst::Element),
@@ -133,13 +135,12 @@ impl Description {
         }
     }
 
-    /// Takes the secrets of this description out of a text.
-    pub(crate) fn redact(&self, text: &str) -> String {
+    /// What no text may show.
+    pub(crate) fn secrets(&self) -> Secrets {
         match self {
-            Self::Uri(uri) => redact::Secrets::of_uri(uri),
+            Self::Uri(uri) => Secrets::of_uri(uri),
             Self::Element(element) => element::secrets(element),
         }
-        .take_out_of(text)
     }
 
     /// Builds a fresh source for one attempt.
@@ -153,7 +154,19 @@ impl Description {
     }
 }
 
+/// As [`Description::display`].
+impl fmt::Debug for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display())
+    }
+}
+
 impl Source {
+    /// What no text may show of what an application has set on its element for this attempt.
+    pub(crate) fn secrets(&self) -> Secrets {
+        element::secrets(&self.core)
+    }
+
     /// Whoever listens gets the source's messages, in the threads that post them; nobody else does.
     pub(crate) fn listen(&self, listener: impl Fn(gst::Message) + Send + Sync + 'static) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
@@ -183,8 +196,7 @@ impl Source {
 fn check_uri(uri: &str) -> Result<(), Error> {
     let scheme = redact::scheme(uri);
     if scheme.is_empty() {
-        let reason = "write it as scheme://host/path, for example rtmp://host/app/stream";
-        return Err(malformed(uri, reason));
+        return Err(unusable(uri, FORM));
     }
     if rtmp::plays(uri) {
         rtmp::check(uri)
@@ -195,19 +207,30 @@ fn check_uri(uri: &str) -> Result<(), Error> {
     }
 }
 
+const FORM: &str = "write it as scheme://host/path, for example rtmp://host/app/stream";
+
 /// Turns GStreamer's answer to "which element plays this?" into one of ours.
 fn check_handler(uri: &str) -> Result<gst::Element, Error> {
     gst::Element::make_from_uri(gst::URIType::Src, uri, None).map_err(|error| {
         match error.kind::<gst::URIError>() {
-            Some(gst::URIError::UnsupportedProtocol) => Error::UnknownScheme(redact::scheme(uri)),
+            Some(gst::URIError::UnsupportedProtocol) if uri.contains("://") => {
+                Error::UnknownScheme(redact::scheme(uri))
+            }
+            // Any text with a colon, a stream key or a password too, begins as a URI does.
+            Some(gst::URIError::UnsupportedProtocol) => unusable("", FORM),
             _ => malformed(uri, error.message()),
         }
     })
 }
 
+/// For a reason of somebody else's, who may repeat the URI in it.
 fn malformed(uri: &str, reason: &str) -> Error {
-    let reason = redact::Secrets::of_uri(uri).take_out_of(reason);
-    Error::Malformed(redact::shown_uri(uri), reason)
+    unusable(uri, &Secrets::of_uri(uri).take_out_of(reason))
+}
+
+/// For a reason in words of ours.
+fn unusable(uri: &str, reason: &str) -> Error {
+    Error::Malformed(redact::shown_uri(uri), reason.to_owned())
 }
 
 impl fmt::Display for Error {

@@ -9,7 +9,7 @@ use gst::prelude::*;
 
 use super::bin::SourceBin;
 use super::parse::make;
-use super::{Error, Source, Timestamps, check_handler, flv, malformed, redact};
+use super::{Error, Source, Timestamps, check_handler, flv, malformed, redact, unusable};
 
 /// Whether this URI is for here. The HTTP-tunnelled and encrypted flavours (rtmpt, rtmpe) are not.
 pub(super) fn plays(uri: &str) -> bool {
@@ -22,12 +22,12 @@ pub(super) fn check(uri: &str) -> Result<(), Error> {
     }
     let host = redact::host(uri);
     if host.is_empty() {
-        return Err(malformed(uri, "it has no host"));
+        return Err(unusable(uri, "it has no host"));
     }
     // rtmp2src takes any port for its default.
     match host.rsplit_once(':') {
         Some((_, port)) if !port.ends_with(']') && port.parse::<u16>().is_err() => {
-            Err(malformed(uri, "its port is not a number"))
+            Err(unusable(uri, "its port is not a number"))
         }
         _ => check_handler(uri).map(|_| ()),
     }

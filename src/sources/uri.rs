@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::bin::SourceBin;
 use super::find::has_sometimes_pads;
 use super::parse::make;
-use super::{Error, Source, Timestamps, check_handler, malformed, redact};
+use super::{Error, Source, Timestamps, check_handler, redact, unusable};
 
 /// rtspsrc would wait two seconds for packets that come late.
 const RTSP_LATENCY_MS: u32 = 200;
@@ -22,7 +22,7 @@ pub(super) fn check(uri: &str) -> Result<(), Error> {
         .iter()
         .any(|s| redact::scheme(uri).starts_with(s));
     if needs_host && redact::host(uri).is_empty() {
-        return Err(malformed(uri, "it has no host"));
+        return Err(unusable(uri, "it has no host"));
     }
     check_handler(uri).map(|_| ())
 }

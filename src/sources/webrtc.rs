@@ -9,7 +9,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::bin::SourceBin;
-use super::{Advice, Error, Reason, Source, Timestamps, malformed, redact};
+use super::{Advice, Error, Reason, Source, Timestamps, malformed, redact, unusable};
 use crate::webrtc::{self, Flaw, SCHEMES, WebRtcPlaySrc};
 
 pub(super) fn plays(uri: &str) -> bool {
@@ -18,7 +18,7 @@ pub(super) fn plays(uri: &str) -> bool {
 
 pub(super) fn check(uri: &str) -> Result<(), Error> {
     webrtc::check(uri).map_err(|flaw| match flaw {
-        Flaw::Uri(reason) => malformed(uri, &reason),
+        Flaw::Uri(reason) => unusable(uri, &reason),
         Flaw::Missing(element) => Error::MissingElement(element),
     })
 }

@@ -49,6 +49,9 @@ fn what_can_never_work_is_told_before_anything_runs() {
         ("", "(not a URI) cannot be used"),
         ("foo://x", "no installed GStreamer element plays foo://"),
         ("whep:x?token=t0ken", "whep:x cannot be used"),
+        ("secret:word", "(not a URI) cannot be used: write it as"),
+        ("me:secret@h/x", "(not a URI) cannot be used: write it as"),
+        ("rtmp://me:secret#1@h/live/x", "rtmp://*** cannot be used"),
         (
             "amss://h/app",
             "amss://h/app cannot be used: it names no stream",
@@ -57,7 +60,7 @@ fn what_can_never_work_is_told_before_anything_runs() {
         ("rtmp:///live/secret", "rtmp:///live/*** cannot be used"),
         (
             "rtmp://h:port/live/secret",
-            "rtmp://h:port/live/*** cannot be used",
+            "rtmp://*** cannot be used: its port is not a number",
         ),
     ] {
         let error = uri(text).check().expect_err(text).to_string();
@@ -116,7 +119,7 @@ fn an_element_with_secrets_does_not_tell_them() {
         "rtmp2src location=rtmp://me:passw@h/live/thekey?token=abcdef name=in ! flvdemux",
     );
     let text = "cannot play rtmp://me:passw@h/live/thekey?token=abcdef (thekey, abcdef, passw)";
-    let redacted = description.redact(text);
+    let redacted = description.secrets().take_out_of(text);
     for secret in ["thekey", "abcdef", "passw"] {
         assert!(!redacted.contains(secret), "{redacted}");
     }

@@ -109,7 +109,7 @@ fn an_rtmp_server_that_is_not_there_is_an_error_without_the_key() {
     player.wait("an error", |e| matches!(e, Event::Error(_)));
     assert_eq!(player.pads(), []);
     for event in player.seen() {
-        let text = description.redact(&format!("{event:?}"));
+        let text = description.secrets().take_out_of(&format!("{event:?}"));
         assert!(
             !text.contains("secretkey") && !text.contains("t0ken"),
             "{text}"
