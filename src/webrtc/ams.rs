@@ -23,7 +23,8 @@ use super::signalling::{
     Ask, Candidate, Cause, Description, Failure, Kind, News, Opening, PeerTrouble, Protocol, Retry,
     Trouble, quoted,
 };
-use super::target::{self, Target};
+use super::target::Target;
+use crate::redact::Secrets;
 
 const OPENING: Duration = Duration::from_secs(10);
 /// The server pings nobody; this is what its own player does.
@@ -45,7 +46,7 @@ const MOST_CANDIDATES: usize = 64;
 pub(crate) struct Ams {
     address: Address,
     /// What no message may show.
-    secrets: Vec<String>,
+    secrets: Secrets,
     headers: Vec<(String, String)>,
     phase: Phase,
     socket: Option<Socket>,
@@ -101,8 +102,10 @@ impl Ams {
         if let Some(token) = &target.token {
             address.token.clone_from(token);
         }
+        let mut secrets = target.secrets();
+        address.add_to(&mut secrets);
         Ok(Self {
-            secrets: address.secrets(),
+            secrets,
             address,
             headers: target.headers.clone(),
             phase: Phase::Opening,
@@ -152,6 +155,8 @@ impl Ams {
                 if self.is_before_offer()
                     && !std::mem::replace(&mut self.told_ice_servers, true) =>
             {
+                let secrets = &mut self.secrets;
+                servers.iter().for_each(|server| server.add_to(secrets));
                 vec![Ask::IceServers(servers)]
             }
             Some(Message::IceServers(_) | Message::Pong | Message::Other) => vec![],
@@ -405,11 +410,6 @@ impl Ams {
         self.end(Failure::new(cause, text, retry))
     }
 
-    /// A server may repeat what it was told.
-    fn hide(&self, text: &str) -> String {
-        target::hide(text, &self.secrets)
-    }
-
     fn end(&mut self, mut failure: Failure) -> Vec<Ask> {
         if self.phase == Phase::Over {
             return vec![];
@@ -453,6 +453,10 @@ impl Protocol for Ams {
             News::Candidate(_) | News::GatheringComplete | News::Gone => vec![],
             News::Response { .. } | News::NoResponse { .. } => vec![],
         }
+    }
+
+    fn hide(&self, text: &str) -> String {
+        self.secrets.take_out_of(text)
     }
 
     fn due(&self) -> Option<Duration> {

@@ -12,8 +12,10 @@ use super::CAT;
 use super::pads::Outlets;
 use super::peer::Setup;
 use super::session::{self, Handle, Plan};
-use super::target::{self, SCHEMES, Target};
+use super::signalling::IceServer;
+use super::target::{SCHEMES, Target};
 use crate::message::hold_parents;
+use crate::redact::Secrets;
 
 const MILLISECOND: u64 = 1_000_000;
 /// As webrtcbin has it.
@@ -61,6 +63,8 @@ pub struct WebRtcPlaySrc {
     pub(super) outlets: Outlets,
     session: Mutex<Option<Handle>>,
     inside: Mutex<Inside>,
+    /// What servers have told: users and passwords of others.
+    told: Mutex<Secrets>,
     /// Held by every session and peer connection that is on its way to stop.
     stopping: Arc<()>,
     sessions: AtomicU64,
@@ -157,7 +161,17 @@ impl WebRtcPlaySrc {
 
     /// A text without what it may not show.
     pub(super) fn redacted(&self, text: &str) -> String {
-        target::hide(text, &self.target().secrets())
+        let mut secrets = self.target().secrets();
+        let settings = lock(&self.settings).clone();
+        let servers = settings.turn_servers.iter().chain(&settings.stun_server);
+        servers.for_each(|server| secrets.add_uri(server));
+        let text = secrets.take_out_of(text);
+        lock(&self.told).take_out_of(&text)
+    }
+
+    pub(super) fn keep_secret(&self, servers: &[IceServer]) {
+        let mut told = lock(&self.told);
+        servers.iter().for_each(|server| server.add_to(&mut told));
     }
 
     fn refuse(&self, text: &str) -> gst::StateChangeError {
@@ -205,6 +219,7 @@ impl WebRtcPlaySrc {
                 inside.run
             },
         };
+        *lock(&self.told) = Secrets::default();
         let Some(session) = session::start(&self.obj(), plan) else {
             return Err(self.refuse("the system has no thread to give"));
         };
@@ -402,16 +417,26 @@ impl ElementImpl for WebRtcPlaySrc {
 }
 
 impl BinImpl for WebRtcPlaySrc {
-    /// An error inside is the session's to explain.
+    /// An error inside is the session's to explain; what else is said there in words may repeat an address.
     fn handle_message(&self, message: gst::Message) {
-        if let gst::MessageView::Error(error) = message.view() {
-            let text = format!("the connection broke: {}", error.error().message());
-            if let Some(session) = &*lock(&self.session) {
-                session.peer_failed(text);
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                let text = format!("the connection broke: {}", error.error().message());
+                if let Some(session) = &*lock(&self.session) {
+                    session.peer_failed(text);
+                }
             }
-            return;
+            gst::MessageView::Warning(warning) => {
+                let text = self.redacted(warning.error().message());
+                let warning = gst::message::Warning::builder(gst::ResourceError::Failed, &text);
+                self.parent_handle_message(warning.src(&*self.obj()).build());
+            }
+            gst::MessageView::Info(info) => {
+                let text = self.redacted(info.error().message());
+                gst::info!(CAT, imp = self, "{text}");
+            }
+            _ => self.parent_handle_message(message),
         }
-        self.parent_handle_message(message);
     }
 }
 

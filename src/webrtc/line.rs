@@ -14,7 +14,7 @@ use gst_webrtc::{
 
 use super::certificates::{Certificates, dtlsdec_before, each_dtlsdec};
 use super::peer::Tell;
-use super::signalling::{Candidate, Description, Kind, News, PeerTrouble, quoted};
+use super::signalling::{Candidate, Description, Kind, News, PeerTrouble};
 use super::{WebRtcPlaySrc, key_frame, lag, media, whole};
 
 #[derive(Clone)]
@@ -286,7 +286,8 @@ fn outcome(
 ) -> Result<Option<&gst::StructureRef>, String> {
     let reply = reply.map_err(|_| "no reply".to_owned())?;
     match reply.and_then(|reply| reply.get::<glib::Error>("error").ok()) {
-        Some(error) => Err(quoted(error.message())),
+        // Shortened by whoever knows what is to be taken out of it first.
+        Some(error) => Err(error.message().to_owned()),
         None => Ok(reply),
     }
 }

@@ -22,7 +22,7 @@ use super::{CAT, WebRtcPlaySrc, media, turn};
 pub(super) type Tell = Arc<dyn Fn(News) + Send + Sync>;
 
 /// How a peer connection is set up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Setup {
     pub(super) stun_server: Option<String>,
     pub(super) turn_servers: Vec<String>,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 
 use super::http::Http;
 use super::identity::Announced;
@@ -179,6 +180,7 @@ impl Session {
         if !matches!(self.stage, Stage::Playing | Stage::Leaving) {
             return;
         }
+        let news = news.without_secrets(|text| self.hide(text));
         if let Some(element) = self.element.upgrade() {
             gst::debug!(CAT, obj = element, "{}", name_of(&news));
         }
@@ -194,7 +196,12 @@ impl Session {
         let is_here = self.stage == Stage::Playing;
         match ask {
             Ask::Http(request) => self.request(request),
-            Ask::IceServers(servers) => self.ice = servers,
+            Ask::IceServers(servers) => {
+                if let Some(element) = self.element.upgrade() {
+                    element.imp().keep_secret(&servers);
+                }
+                self.ice = servers;
+            }
             Ask::CreateOffer if is_here => {
                 if let Some(peer) = self.new_peer() {
                     peer.create_offer();
@@ -224,6 +231,13 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Without what the server knows, has told, or is told by our settings.
+    fn hide(&self, text: &str) -> String {
+        let text = self.plan.protocol.hide(text);
+        let element = self.element.upgrade();
+        element.map_or(text.clone(), |element| element.imp().redacted(&text))
     }
 
     fn say(&self, words: impl FnOnce(&WebRtcPlaySrc)) {

@@ -18,12 +18,18 @@
 
 use std::time::Duration;
 
+use crate::redact::Secrets;
+
 /// One signalling protocol, for one session.
 pub(crate) trait Protocol: Send {
     fn tell(&mut self, news: News, now: Duration) -> Vec<Ask>;
 
     /// When it wants to be woken.
     fn due(&self) -> Option<Duration>;
+
+    /// A text without what the protocol knows to be secret: a server may repeat what it was told, and what it has
+    /// told.
+    fn hide(&self, text: &str) -> String;
 }
 
 /// What a protocol is told.
@@ -180,6 +186,19 @@ pub(crate) struct IceServer {
     pub(crate) credential: Option<String>,
 }
 
+impl IceServer {
+    /// Who knows them may use the server.
+    pub(crate) fn add_to(&self, secrets: &mut Secrets) {
+        let both = [&self.username, &self.credential];
+        both.into_iter()
+            .flatten()
+            .for_each(|text| secrets.add(text));
+        if self.url.contains('@') {
+            secrets.add_uri(&self.url);
+        }
+    }
+}
+
 /// The end of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
@@ -305,6 +324,35 @@ impl Trouble {
     }
 }
 
+impl News {
+    /// Before anybody reads, shortens or logs it.
+    pub(crate) fn without_secrets(self, hide: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::NoResponse { request, trouble } => Self::NoResponse {
+                request,
+                trouble: trouble.without_secrets(hide),
+            },
+            Self::Closed { trouble, status } => Self::Closed {
+                trouble: trouble.without_secrets(hide),
+                status,
+            },
+            Self::PeerFailed(trouble, text) => Self::PeerFailed(trouble, hide(&text)),
+            news => news,
+        }
+    }
+}
+
+impl Trouble {
+    fn without_secrets(self, hide: impl Fn(&str) -> String) -> Self {
+        match self {
+            Self::Unreachable(text) => Self::Unreachable(hide(&text)),
+            Self::Tls(text) => Self::Tls(hide(&text)),
+            Self::Garbage(text) => Self::Garbage(hide(&text)),
+            Self::Timeout => Self::Timeout,
+        }
+    }
+}
+
 impl Response {
     /// The first header of this name, which is in lower case.
     pub(crate) fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
@@ -315,11 +363,6 @@ impl Response {
         let named = self.headers.iter().filter(move |(n, _)| n == name);
         named.map(|(_, value)| value.trim())
     }
-}
-
-/// What is shorter is in every text, and nobody's secret.
-pub(crate) fn is_secret(text: &str) -> bool {
-    text.len() >= 4
 }
 
 /// A stranger's text for people: one short line of plain characters.
@@ -356,7 +399,7 @@ impl std::fmt::Debug for Opening {
 
 impl std::fmt::Debug for IceServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.url.split('?').next().unwrap_or_default())
+        f.write_str("IceServer")
     }
 }
 

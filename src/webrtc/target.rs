@@ -2,8 +2,9 @@
 //! PURE: what a session is to play: the URI, checked, with what goes with it. Picks the protocol.
 
 use super::ams::Ams;
-use super::signalling::{Protocol, is_secret};
+use super::signalling::Protocol;
 use super::whep::Whep;
+use crate::redact::Secrets;
 
 /// The schemes that can be played.
 pub(crate) const SCHEMES: [&str; 4] = ["whep", "wheps", "ams", "amss"];
@@ -33,8 +34,9 @@ impl Target {
             "whep" | "wheps" => Ok(Box::new(Whep::new(self)?)),
             "ams" | "amss" => Ok(Box::new(Ams::new(self)?)),
             "" => Err("no URI is set: write whep://host/path or ams://host/app/stream".to_owned()),
-            other => Err(format!(
-                "{other}: is no scheme that webrtcplaysrc plays ({})",
+            // What stands before a colon may be a user, and a password behind it.
+            _ => Err(format!(
+                "its scheme is none that webrtcplaysrc plays ({})",
                 SCHEMES.join(", ")
             )),
         }
@@ -42,25 +44,13 @@ impl Target {
 }
 
 impl Target {
-    /// What no message may show: the token, and what else may open a door at the server. The longest
-    /// first, for one may be in another. What an ams URI holds back is known to its protocol.
-    pub(crate) fn secrets(&self) -> Vec<String> {
-        let mut secrets: Vec<String> = self.token.iter().cloned().collect();
-        for (_, value) in &self.headers {
-            secrets.push(value.clone());
-            secrets.extend(value.split_whitespace().map(str::to_owned));
-        }
-        if matches!(scheme(&self.uri).as_str(), "whep" | "wheps") {
-            let query = self.uri.split_once('?').map_or("", |(_, query)| query);
-            let query = query.split('#').next().unwrap_or_default();
-            let plain = url::form_urlencoded::parse(query.as_bytes());
-            secrets.extend(plain.map(|(_, value)| value.into_owned()));
-            let raw = query.split('&').filter_map(|pair| pair.split_once('='));
-            secrets.extend(raw.map(|(_, value)| value.to_owned()));
-        }
-        secrets.retain(|secret| is_secret(secret));
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets.dedup();
+    /// What no message may show: the token, and what else may open a door at the server.
+    pub(crate) fn secrets(&self) -> Secrets {
+        let mut secrets = Secrets::of_uri(&self.uri);
+        let values = self.headers.iter().map(|(_, value)| value);
+        values
+            .chain(&self.token)
+            .for_each(|value| secrets.add(value));
         secrets
     }
 
@@ -77,12 +67,6 @@ impl Target {
             _ => Vec::new(),
         }
     }
-}
-
-/// A text without what it may not show.
-pub(crate) fn hide(text: &str, secrets: &[String]) -> String {
-    let hidden = |text: String, secret: &String| text.replace(secret, "***");
-    secrets.iter().fold(text.to_owned(), hidden)
 }
 
 /// In lower case; empty when there is none.

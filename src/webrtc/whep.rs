@@ -18,7 +18,7 @@ use super::link;
 use super::sdp;
 use super::signalling::{
     Ask, Candidate, Cause, Description, Failure, IceServer, Kind, Method, News, PeerTrouble,
-    Protocol, Request, RequestId, Response,
+    Protocol, Request, RequestId, Response, quoted,
 };
 use super::target::Target;
 use super::whep_server::{Refusal, Server, SessionUrl, classify};
@@ -237,6 +237,7 @@ impl Whep {
         }
         if !self.second {
             self.servers = link::ice_servers(response.headers_named("link"));
+            self.server.keep_servers_secret(&self.servers);
         }
     }
 
@@ -429,7 +430,7 @@ impl Protocol for Whep {
             News::Gone => self.finish("the server has ended the stream"),
             News::PeerFailed(PeerTrouble::Connection, text) => self.no_connection(&text),
             News::PeerFailed(PeerTrouble::Description, text) => {
-                self.fail(Failure::soon(Cause::Incompatible, text))
+                self.fail(Failure::soon(Cause::Incompatible, quoted(&text)))
             }
             News::PeerFailed(PeerTrouble::Identity, text) => {
                 let whom = self.server.shown();
@@ -439,6 +440,10 @@ impl Protocol for Whep {
             News::Leave => self.leave(now),
             News::Local(_) | News::Opened | News::Text(_) | News::Closed { .. } => Vec::new(),
         }
+    }
+
+    fn hide(&self, text: &str) -> String {
+        self.server.hide(text)
     }
 
     fn due(&self) -> Option<Duration> {

@@ -4,11 +4,15 @@
 use url::Url;
 
 use super::link;
-use super::signalling::{Cause, Response, Retry, quoted};
-use super::target::{self, Target};
+use super::signalling::{Cause, IceServer, Response, Retry, quoted};
+use super::target::Target;
+use crate::redact::Secrets;
 
 /// Longer locations are none.
 const LONGEST_LOCATION: usize = 8 * 1024;
+
+/// Shorter names in a path are words.
+const SHORTEST_TICKET: usize = 12;
 
 /// The endpoint as it was given, and where redirects have led.
 pub(super) struct Server {
@@ -16,7 +20,8 @@ pub(super) struct Server {
     endpoint: Url,
     token: Option<String>,
     headers: Vec<(String, String)>,
-    secrets: Vec<String>,
+    /// Ours, and what this server has told us alone.
+    secrets: Secrets,
 }
 
 /// Something at the server: a session with its version, or the endpoint.
@@ -81,7 +86,7 @@ impl Server {
 
     /// A server may repeat what it was told.
     pub(super) fn hide(&self, text: &str) -> String {
-        target::hide(text, &self.secrets)
+        self.secrets.take_out_of(text)
     }
 
     pub(super) fn has_token(&self) -> bool {
@@ -107,14 +112,31 @@ impl Server {
         let to = self
             .resolve(location)
             .ok_or("the server redirects to nowhere (no usable Location)")?;
+        self.keep_secret(&to);
         self.endpoint = to;
         Ok(())
     }
 
     /// Where the session is, if the server says so in a usable way.
-    pub(super) fn session(&self, location: Option<&str>) -> Option<SessionUrl> {
+    pub(super) fn session(&mut self, location: Option<&str>) -> Option<SessionUrl> {
         let url = self.resolve(location)?;
+        self.keep_secret(&url);
         (url != self.endpoint).then_some(SessionUrl { url, etag: None })
+    }
+
+    /// Who knows such a name, or its token, may end the session.
+    fn keep_secret(&mut self, url: &Url) {
+        self.secrets.add_uri(url.as_str());
+        let names = url.path().split('/');
+        for name in names.filter(|name| name.len() >= SHORTEST_TICKET) {
+            self.secrets.add_whole(name);
+        }
+    }
+
+    pub(super) fn keep_servers_secret(&mut self, servers: &[IceServer]) {
+        servers
+            .iter()
+            .for_each(|server| server.add_to(&mut self.secrets));
     }
 
     /// Never from a secure connection to one that is not, and never as somebody else.

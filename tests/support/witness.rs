@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What the plugin logs at DEBUG.
+/// What the plugin logs.
 pub(crate) struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     function: Option<gst::log::DebugLogFunction>,
@@ -17,9 +17,18 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn of_failover() -> Self {
+        Self::of("failover*:5")
+    }
+
+    /// All that the plugin can log.
+    pub(crate) fn of_all() -> Self {
+        Self::of("failover*:9,webrtcplaysrc:9")
+    }
+
+    fn of(thresholds: &str) -> Self {
         gst::init().expect("GStreamer");
         gst::log::set_active(true);
-        gst::log::set_threshold_from_string("failover*:5", false);
+        gst::log::set_threshold_from_string(thresholds, false);
         let lines = Arc::new(Mutex::new(vec![]));
         let kept = lines.clone();
         let function = gst::log::add_log_function(move |category, _, _, _, _, _, message| {
@@ -27,7 +36,10 @@ impl Log {
                 .get()
                 .map(|text| text.to_string())
                 .unwrap_or_default();
-            if let (true, Ok(mut lines)) = (category.name().starts_with("failover"), kept.lock()) {
+            let is_ours = ["failover", "webrtcplaysrc"]
+                .iter()
+                .any(|ours| category.name().starts_with(ours));
+            if let (true, Ok(mut lines)) = (is_ours, kept.lock()) {
                 lines.push(text);
             }
         });

@@ -5,7 +5,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use crate::webrtc::signalling::is_secret;
+use crate::redact::Secrets;
 
 /// Where Ant Media listens without being told otherwise.
 const PORT: u16 = 5080;
@@ -70,12 +70,11 @@ impl Address {
         Ok(address)
     }
 
-    /// What no message may show. The longest first, for one may be in another.
-    pub(super) fn secrets(&self) -> Vec<String> {
-        let mut secrets = vec![self.token.clone(), self.code.clone()];
-        secrets.retain(|secret| is_secret(secret));
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        secrets
+    /// What no message may show.
+    pub(super) fn add_to(&self, secrets: &mut Secrets) {
+        [&self.token, &self.code]
+            .into_iter()
+            .for_each(|text| secrets.add(text));
     }
 
     fn take_query(&mut self, query: &str) -> Result<(), String> {
