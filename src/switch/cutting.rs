@@ -310,6 +310,9 @@ impl State {
         if !in_lane {
             return Step::Enter;
         }
+        if self.is_flushing(place) {
+            return Step::Kept;
+        }
         let situation = self.situation(place.input, place.stream, now);
         let pieces = self.placed(place.input, place.stream);
         let Some(sink) = self.sink_mut(place.input, place.stream) else {

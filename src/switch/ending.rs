@@ -3,8 +3,9 @@
 
 use super::brain::Outbox;
 use super::imp::FailoverSwitch;
+use super::lane::Lane;
 use super::outlet::Item;
-use super::pad::{FailoverSwitchPad, Lane, Place};
+use super::pad::{FailoverSwitchPad, Place};
 use super::state::{Input, State};
 use super::{CAT, SwitchEvent};
 use crate::policy::{Cause, Moment, Observation, Span, StreamId};

@@ -4,13 +4,13 @@
 
 use super::format::Format;
 use super::imp::FailoverSwitch;
+use super::lane::Turn;
 use super::pace::{self, Pace};
 use super::pad::{FailoverSwitchPad, Place};
 use super::state::{Upstream, signed};
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
 impl FailoverSwitch {
@@ -19,9 +19,11 @@ impl FailoverSwitch {
             return false;
         };
         match event.view() {
-            gst::EventView::FlushStart(_) => self.flush_start(pad, place, event),
-            gst::EventView::FlushStop(_) => self.flush_stop(pad, place, event),
+            gst::EventView::FlushStart(_) => self.flush_start(pad, place, &event),
+            gst::EventView::FlushStop(_) => self.flush_stop(pad, place, &event),
             gst::EventView::StreamStart(_) => {
+                // Where it gets this far no flush is on, whatever a source that has gone still said.
+                pad.imp().flushing.store(false, Relaxed);
                 self.lag(place, gst::ClockTime::ZERO);
                 self.stream_start(place)
             }
@@ -38,63 +40,14 @@ impl FailoverSwitch {
             gst::EventView::Gap(gap) => self.gap(pad, place, gap),
             gst::EventView::Eos(_) => self.end_of_stream(pad, place),
             gst::EventView::Tag(_) => self.send_if_on_air(place, event),
+            // The output's segment is endless, and its time its own: what an input does to its own ends with it.
+            gst::EventView::SegmentDone(_) | gst::EventView::InstantRateChange(_) => true,
             gst::EventView::StreamCollection(_) | gst::EventView::StreamGroupDone(_) => true,
             _ => match crate::lag::of(&event) {
                 Some(lag) => self.lag(place, lag),
                 None => self.send_if_on_air(place, event),
             },
         }
-    }
-
-    fn flush_start(&self, pad: &FailoverSwitchPad, place: &Place, event: gst::Event) -> bool {
-        // Never behind a push: it is what unblocks it.
-        let shell = pad.imp();
-        shell.flushing.store(true, Relaxed);
-        shell.wait.cancel();
-        self.time.nudge();
-        place.outlet.make_room();
-        let on_air = {
-            let mut state = self.state();
-            let on_air = state.is_on_air(place.input);
-            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| on_air) {
-                output.flush();
-            }
-            on_air
-        };
-        shell.flushed_output.store(on_air, Relaxed);
-        !on_air || place.output.push_event(event)
-    }
-
-    fn flush_stop(&self, pad: &FailoverSwitchPad, place: &Place, event: gst::Event) -> bool {
-        // A standby waits for no push: whoever flushes may be the one that it waits for.
-        let sends = pad.imp().flushed_output.swap(false, Relaxed);
-        let _lane = sends.then(|| place.lane.enter());
-        pad.imp().flushing.store(false, Relaxed);
-        {
-            let mut state = self.state();
-            if let Some(input) = state.inputs.get_mut(&place.input) {
-                input.timeline.reset();
-            }
-            if let Some(sink) = state.sink_mut(place.input, place.stream) {
-                sink.segment = None;
-                sink.pace = Pace::default();
-                sink.standby.clear();
-                sink.begun = false;
-                sink.open = false;
-                sink.eos = false;
-                sink.announce = true;
-            }
-            if let Some(output) = state.outputs.get_mut(&place.stream).filter(|_| sends) {
-                output.flush();
-                output.segment_due = true;
-                output.discont = true;
-                output.eos = false;
-            }
-        }
-        // Our own time goes on whatever the input's does: downstream's must not begin again.
-        let seqnum = event.seqnum();
-        let flush_stop = || gst::event::FlushStop::builder(false).seqnum(seqnum).build();
-        !sends || place.output.push_event(flush_stop())
     }
 
     fn stream_start(&self, place: &Place) -> bool {
@@ -161,7 +114,7 @@ impl FailoverSwitch {
     }
 
     /// Ordered with the buffers on air; the outlet keeps that order itself.
-    fn lane_of<'a>(&self, pad: &FailoverSwitchPad, place: &'a Place) -> Option<MutexGuard<'a, ()>> {
+    fn lane_of<'a>(&self, pad: &FailoverSwitchPad, place: &'a Place) -> Option<Turn<'a>> {
         let own = pad.imp().on_air.load(Relaxed) && !place.outlet.is_open();
         own.then(|| place.lane.enter())
     }
@@ -339,6 +292,9 @@ impl FailoverSwitch {
         let Some(place) = pad.imp().place.get() else {
             return false;
         };
+        if query.is_serialized() {
+            return self.ask_behind_data(pad, place, query);
+        }
         match query.view_mut() {
             gst::QueryViewMut::Caps(caps) => {
                 let filter = caps.filter_owned();
@@ -350,19 +306,28 @@ impl FailoverSwitch {
                 accept.set_result(accepted);
                 true
             }
-            gst::QueryViewMut::Allocation(_) => {
-                // Downstream's buffers are for the input on air alone, and of no use behind a decoder.
-                let on_air = self.state().is_on_air(place.input);
-                // What an outlet holds would starve a pool of theirs, too.
-                let on_air = on_air && !place.outlet.is_open();
-                // Where a queue follows, the answer takes as long as a sink holds a buffer.
-                pad.imp().pushes.step();
-                let answered = on_air && !self.is_owned() && place.output.peer_query(query);
-                pad.imp().pushes.step();
-                answered
-            }
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
+    }
+
+    /// What is answered behind the data that went before it is for the input on air alone: a standby has nothing
+    /// downstream, and would wait there for what another one has.
+    fn ask_behind_data(
+        &self,
+        pad: &FailoverSwitchPad,
+        place: &Place,
+        query: &mut gst::QueryRef,
+    ) -> bool {
+        let on_air = self.state().is_on_air(place.input);
+        // What an outlet holds would starve a pool of downstream's, and is not drained by a question.
+        let on_air = on_air && !place.outlet.is_open();
+        // Downstream's buffers are of no use behind a decoder.
+        let is_of_use = query.type_() != gst::QueryType::Allocation || !self.is_owned();
+        // Where a queue follows, the answer takes as long as a sink holds a buffer.
+        pad.imp().pushes.step();
+        let answered = on_air && is_of_use && place.output.peer_query(query);
+        pad.imp().pushes.step();
+        answered
     }
 
     /// The sink pads that feed a stream: of one input, or of all.

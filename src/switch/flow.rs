@@ -60,7 +60,7 @@ impl FailoverSwitch {
         let mut enter = false;
         let mut arrival = Arrival::default();
         loop {
-            if shell.flushing.load(Relaxed) {
+            if pad.is_flushing() {
                 return Err(gst::FlowError::Flushing);
             }
             enter |= shell.on_air.load(Relaxed);
@@ -130,7 +130,7 @@ impl FailoverSwitch {
 
     /// What upstream is told of what downstream said.
     fn answer(&self, pad: &FailoverSwitchPad, place: &Place, flow: Flow) -> Flow {
-        if flow == Err(gst::FlowError::Flushing) && !pad.imp().flushing.load(Relaxed) {
+        if flow == Err(gst::FlowError::Flushing) && !pad.is_flushing() {
             // Another input's flush, or downstream's own: a source that is told of it would stop for good.
             return Ok(gst::FlowSuccess::Ok);
         }
@@ -207,7 +207,8 @@ impl State {
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return Step::Kept;
         };
-        if *arrival.attempt.get_or_insert(input.attempt) != input.attempt {
+        let present = input.attempt_of(place.stream);
+        if *arrival.attempt.get_or_insert(present) != present {
             // It waited until another attempt had begun.
             return Step::Kept;
         }

@@ -262,10 +262,12 @@ impl FailoverSwitch {
         }
     }
 
-    fn set_flushing(&self, flushing: bool) {
+    fn set_closed(&self, closed: bool) {
         for input in self.state().inputs.values() {
             for sink in input.sinks.values() {
-                sink.pad.imp().flushing.store(flushing, Relaxed);
+                // Between two runs the pads forget a flush as well.
+                sink.pad.imp().flushing.store(false, Relaxed);
+                sink.pad.imp().closed.store(closed, Relaxed);
             }
             input.wake_waiters();
         }
@@ -380,12 +382,12 @@ impl ElementImpl for FailoverSwitch {
         match transition {
             gst::StateChange::ReadyToPaused => {
                 self.start();
-                self.set_flushing(false);
+                self.set_closed(false);
             }
             gst::StateChange::PlayingToPaused => self.stop_time(),
             gst::StateChange::PausedToReady => {
                 self.stop_time();
-                self.set_flushing(true);
+                self.set_closed(true);
                 self.stop_outlets();
             }
             _ => (),

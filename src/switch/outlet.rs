@@ -8,7 +8,8 @@ use super::flow::{Flow, Step};
 use super::format::Format;
 use super::held::Held;
 use super::imp::FailoverSwitch;
-use super::pad::{FailoverSwitchPad, Lane, Place};
+use super::lane::Lane;
+use super::pad::{FailoverSwitchPad, Place};
 use super::sending::{Parcel, Ready};
 use super::standby::Coding;
 use super::state::{State, signed};
@@ -57,6 +58,8 @@ pub(super) struct Output {
     flow: Option<(InputId, Flow)>,
     /// The outlet's thread is sending.
     leaving: bool,
+    /// A flush is going out: what is sent meanwhile would be lost.
+    pub(super) is_flushing: bool,
     pub(super) position: Option<Position>,
     /// When the last buffer went out.
     pub(super) sent_at: Option<Moment>,
@@ -138,13 +141,14 @@ impl Outlet {
 impl Output {
     pub(super) fn new(pad: gst::Pad) -> Self {
         Self {
+            lane: Lane::new(&pad),
             pad,
-            lane: Lane::default(),
             outlet: Outlet::default(),
             held: None,
             withheld: Withheld::new(),
             flow: None,
             leaving: false,
+            is_flushing: false,
             position: None,
             sent_at: None,
             discont: true,
@@ -193,6 +197,16 @@ impl Output {
         self.flow = None;
         self.outlet.look();
         self.outlet.make_room();
+    }
+
+    /// Downstream takes data again. Whether it has to be told of the end, which nobody else does then.
+    pub(super) fn end_flush(&mut self) -> bool {
+        self.is_flushing = false;
+        self.flow = None;
+        self.segment_due = true;
+        self.discont = true;
+        self.outlet.look();
+        self.eos && self.held.is_none()
     }
 
     /// What an input is told: only of what it brought itself, another's may be refused for its own sake.
@@ -264,7 +278,8 @@ impl State {
         };
         let early = self.outputs.get(&stream).and_then(is_early);
         let early = early.filter(|_| !self.is_prerolling());
-        let Some(output) = self.outputs.get_mut(&stream) else {
+        let output = self.outputs.get_mut(&stream);
+        let Some(output) = output.filter(|output| !output.is_flushing) else {
             return Next::Nothing;
         };
         output.leaving = false;
@@ -450,7 +465,7 @@ impl FailoverSwitch {
     pub(super) fn wait_for_room(&self, pad: &FailoverSwitchPad, place: &Place) -> Flow {
         loop {
             let heard = place.outlet.0.room.strokes();
-            if pad.imp().flushing.load(Relaxed) {
+            if pad.is_flushing() {
                 return Err(gst::FlowError::Flushing);
             }
             let state = self.state();

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MPL-2.0
 //! A sink pad of `failoverswitch`: which input and stream it is, and the lane that it sends into.
 
+use super::lane::Lane;
 use super::outlet::Outlet;
 use crate::clock::{Stopwatch, Wait};
 use crate::policy::{InputId, StreamId};
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 glib::wrapper! {
@@ -21,16 +23,26 @@ impl FailoverSwitchPad {
     pub(super) fn new(template: &gst::PadTemplate, name: &str) -> gst::PadBuilder<Self> {
         gst::PadBuilder::<Self>::from_template(template).name(name)
     }
-}
 
-/// What orders all that goes out of one source pad: held while pushing, as GStreamer's own stream
-/// locks are, and never by an input that stands by.
-#[derive(Clone, Default)]
-pub(super) struct Lane(Arc<Mutex<()>>);
+    /// A flush that its source has begun, or the end of the element or the pad.
+    pub(super) fn is_flushing(&self) -> bool {
+        let shell = self.imp();
+        shell.flushing.load(Relaxed) || shell.closed.load(Relaxed)
+    }
 
-impl Lane {
-    pub(super) fn enter(&self) -> MutexGuard<'_, ()> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What GStreamer keeps of a source on the pad that it was linked to: a flush without an end, an end of stream,
+    /// caps, a segment, tags. A pad that is linked again would hold all that against the next one.
+    pub(super) fn forget_source(&self) {
+        self.sticky_events_foreach(|_| ControlFlow::Continue(gst::EventForeachAction::Remove));
+        if self.is_active() {
+            self.unset_pad_flags(gst::PadFlags::FLUSHING | gst::PadFlags::EOS);
+        }
+        if !self.is_active() {
+            // It was shut meanwhile.
+            self.set_pad_flags(gst::PadFlags::FLUSHING);
+        }
+        self.imp().flushing.store(false, Relaxed);
+        self.imp().ask_latency.store(true, Relaxed);
     }
 }
 
@@ -90,9 +102,10 @@ pub(super) mod imp {
         pub(in crate::switch) pushes: Pushes,
         /// The input may have changed what it says of its latency.
         pub(in crate::switch) ask_latency: AtomicBool,
+        /// Its source has begun a flush and not ended it.
         pub(in crate::switch) flushing: AtomicBool,
-        /// The flush went out: its end has to follow, whoever is on air by then.
-        pub(in crate::switch) flushed_output: AtomicBool,
+        /// The element is stopped, or the pad is released.
+        pub(in crate::switch) closed: AtomicBool,
         pub(in crate::switch) wait: Wait,
         #[property(name = "priority", nick = "Priority",
             blurb = "Order of preference of this pad's input, 0 is preferred most",
@@ -137,5 +150,14 @@ pub(super) mod imp {
     #[glib::derived_properties]
     impl ObjectImpl for FailoverSwitchPad {}
     impl GstObjectImpl for FailoverSwitchPad {}
-    impl PadImpl for FailoverSwitchPad {}
+    impl PadImpl for FailoverSwitchPad {
+        fn unlinked(&self, peer: &gst::Pad) {
+            self.parent_unlinked(peer);
+            let obj = self.obj();
+            let switch = obj.parent().and_downcast::<crate::switch::FailoverSwitch>();
+            if let Some(switch) = switch {
+                switch.imp().unlinked(&obj);
+            }
+        }
+    }
 }

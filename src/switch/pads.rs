@@ -3,8 +3,9 @@
 
 use super::CAT;
 use super::imp::FailoverSwitch;
+use super::lane::Lane;
 use super::outlet::{Outlet, Output};
-use super::pad::{FailoverSwitchPad, Lane, Place};
+use super::pad::{FailoverSwitchPad, Place};
 use super::state::Sink;
 use crate::policy::{InputId, Observation, Standby, StreamId};
 use gst::prelude::*;
@@ -172,10 +173,8 @@ impl FailoverSwitch {
         let Some(place) = pad.imp().place.get() else {
             return;
         };
-        pad.imp().flushing.store(true, Relaxed);
-        pad.imp().wait.cancel();
-        place.outlet.make_room();
-        self.time.nudge();
+        pad.imp().closed.store(true, Relaxed);
+        self.wake(pad, place);
         let (input, stream) = (place.input, place.stream);
         self.lag(place, gst::ClockTime::ZERO);
         let last = self.state().remove_sink(input, stream, !self.is_owned());

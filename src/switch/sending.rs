@@ -43,6 +43,9 @@ impl State {
         };
         sink.buffers += 1;
         let frame = sink.frame(buffer);
+        if self.is_flushing(place) {
+            return Step::Kept;
+        }
         if self.withholds(place, times) {
             return self.withhold(place, times, frame, now);
         }

@@ -95,6 +95,8 @@ pub(super) struct Sink {
     pub(super) eos: bool,
     /// Its source has it no more.
     pub(super) gone: bool,
+    /// How many sources have been unlinked from it.
+    pub(super) sources: u64,
     pub(super) upstream: Option<Upstream>,
     pub(super) buffers: u64,
 }
@@ -314,16 +316,17 @@ impl Input {
         self.fed_since = None;
         self.rest.reset();
         for sink in self.sinks.values_mut() {
-            sink.standby.clear();
-            sink.ageing = Ageing::default();
-            sink.pace = Pace::default();
+            sink.renew();
             sink.lags = false;
             sink.eos = false;
             sink.stamp = None;
-            sink.begun = false;
-            sink.announce = true;
-            sink.open = false;
         }
+    }
+
+    /// Counts the sources that have fed a stream.
+    pub(super) fn attempt_of(&self, stream: StreamId) -> u64 {
+        let sources = self.sinks.get(&stream).map_or(0, |sink| sink.sources);
+        self.attempt.wrapping_add(sources)
     }
 
     pub(super) fn forget_kept(&mut self) {
@@ -395,6 +398,7 @@ impl Sink {
             catch_up: false,
             eos: false,
             gone: false,
+            sources: 0,
             upstream: None,
             buffers: 0,
         }
@@ -416,6 +420,17 @@ impl Sink {
     pub(super) fn frame(&self, buffer: gst::Buffer) -> Frame {
         let format = self.format.clone();
         Frame { buffer, format }
+    }
+
+    /// What comes now is of another source, or behind a flush: nothing of the stream so far holds.
+    pub(super) fn renew(&mut self) {
+        self.standby.clear();
+        self.rhythm = Rhythm::default();
+        self.ageing = Ageing::default();
+        self.pace = Pace::default();
+        self.begun = false;
+        self.open = false;
+        self.announce = true;
     }
 
     /// Encoded video begins with its first key frame: what comes before it is of no use, and the

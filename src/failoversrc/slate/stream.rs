@@ -169,6 +169,10 @@ impl Slate {
     }
 
     fn flush_stop(&self, event: gst::Event) -> bool {
+        let begins_anew = match event.view() {
+            gst::EventView::FlushStop(stop) => stop.resets_time(),
+            _ => true,
+        };
         let sent = self.src.push_event(event);
         self.change(|state| {
             state.flushing = false;
@@ -177,7 +181,9 @@ impl Slate {
             state.introduced = false;
             state.eos_came = false;
             state.eos_sent = false;
-            state.place.reset();
+            if begins_anew {
+                state.place.reset();
+            }
         });
         sent
     }

@@ -249,6 +249,17 @@ fn after_a_flush_it_fills_again() {
 }
 
 #[test]
+fn a_flush_that_keeps_the_time_does_not_take_it_back() {
+    let mut bench = Bench::playing(Kind::Video, Mode::Black, I420);
+    bench.push(picture(1, 1000));
+    bench.next();
+    bench.harness.push_event(gst::event::FlushStart::new());
+    bench.harness.push_event(gst::event::FlushStop::new(false));
+    bench.slate.set_wanted(true);
+    assert_eq!(bench.next().pts(), Some(ms(1040)));
+}
+
+#[test]
 fn an_output_that_nobody_linked_stops_nothing() {
     gst::init().unwrap();
     let slate = Slate::new(Kind::Video, Mode::Black, "s");

@@ -139,6 +139,12 @@ impl Feed {
         }
     }
 
+    /// Another source in the place of this one, which is unlinked as it is.
+    pub(crate) fn replaced(&self) -> Self {
+        self.pad.unlink(&self.sink).expect("unlinked");
+        Self::new(self.sink.clone())
+    }
+
     pub(crate) fn start(&self, caps: &gst::Caps) {
         self.stream_start();
         self.pad.push_event(gst::event::Caps::new(caps));
