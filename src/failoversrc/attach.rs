@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 /// The present attempt of an input.
 pub(super) struct Registered {
+    run: u64,
     number: u64,
     /// What no text about it may show.
     secrets: Arc<Secrets>,
@@ -45,6 +46,9 @@ impl FailoverSrc {
         secrets.add_all(source.secrets());
         // Its state is its own: the bin never waits for it.
         source.bin.set_locked_state(true);
+        let Some(_inside) = self.runs.enter(run) else {
+            return false;
+        };
         {
             let mut registered = self.registered();
             if self.run() != run {
@@ -53,6 +57,7 @@ impl FailoverSrc {
             registered.insert(
                 input,
                 Registered {
+                    run,
                     number,
                     secrets: Arc::new(secrets),
                     again: Again::Soon,
@@ -135,14 +140,21 @@ impl FailoverSrc {
     }
 
     pub(super) fn is_present(&self, input: InputId, number: u64) -> bool {
-        self.registered()
-            .get(&input)
-            .is_some_and(|r| r.number == number)
+        self.run_of(input, number).is_some()
+    }
+
+    /// The run of an attempt, if it is the present one of its input.
+    fn run_of(&self, input: InputId, number: u64) -> Option<u64> {
+        let registered = self.registered();
+        let present = registered.get(&input).filter(|r| r.number == number);
+        present.map(|present| present.run)
     }
 
     fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {
-        let run = self.run();
-        let Some(kind) = kind_of(pad).filter(|_| self.is_present(input, number)) else {
+        let (Some(kind), Some(run)) = (kind_of(pad), self.run_of(input, number)) else {
+            return;
+        };
+        let Some(_inside) = self.runs.enter(run) else {
             return;
         };
         if let Err(text) = self.check_playable(pad) {
@@ -173,7 +185,7 @@ impl FailoverSrc {
         let bin = obj.upcast_ref::<gst::Bin>();
         let switch = self.switch();
         let _one_at_a_time = lock(&self.making);
-        if !self.is_present(input, number) {
+        if self.run_of(input, number) != Some(run) {
             return Ok(None);
         }
         let index = self.outputs().free(kind, input, number);
@@ -210,10 +222,11 @@ impl FailoverSrc {
         }
         let stream = self.outputs().next_stream();
         let obj = self.obj();
-        let made = Output::make(obj.upcast_ref(), kind, number, stream, &self.plan());
+        let is_on = || self.run() == run;
+        let made = Output::make(obj.upcast_ref(), kind, number, stream, &self.plan(), &is_on);
         let (output, ghost) = made?;
         let mut outputs = self.outputs();
-        if self.run() != run {
+        if !is_on() {
             drop(outputs);
             output.dismantle(obj.upcast_ref());
             return Err(gst::glib::bool_error!("the run has ended meanwhile"));
@@ -222,8 +235,12 @@ impl FailoverSrc {
         Ok((stream, Some(ghost)))
     }
 
-    /// A new pad of this run.
+    /// A new pad of this run. The application may stop all from a handler, be it that of the pad before.
     pub(super) fn show(&self, run: u64, ghost: &gst::GhostPad) {
+        if self.run() != run {
+            let _ = ghost.set_active(false);
+            return;
+        }
         gst::info!(CAT, imp = self, "new output {}", ghost.name());
         let _ = self.obj().add_pad(ghost);
         if self.run() != run && ghost.parent().is_some() {
@@ -243,9 +260,10 @@ impl FailoverSrc {
     }
 
     fn detach(&self, input: InputId, number: u64, bin: &impl IsA<gst::Element>, pad: &gst::Pad) {
-        if !self.is_present(input, number) {
+        let inside = self.run_of(input, number);
+        let Some(_inside) = inside.and_then(|run| self.runs.enter(run)) else {
             return;
-        }
+        };
         let follower = {
             // One that is just coming is there afterwards, or takes the place that is free then.
             let _one_at_a_time = lock(&self.making);
@@ -277,6 +295,9 @@ impl FailoverSrc {
         pad.add_probe(gst::PadProbeType::IDLE, move |pad, _| {
             if let Some(element) = weak.upgrade() {
                 let shell = element.imp();
+                let Some(_inside) = shell.runs.enter(run) else {
+                    return gst::PadProbeReturn::Remove;
+                };
                 shell.lose(input, number, pad);
                 if let Some(sink) = pad.peer() {
                     let _ = pad.unlink(&sink);
@@ -292,8 +313,9 @@ impl FailoverSrc {
 
     /// Once a run, for applications that wait for it, such as playbin. A stream that nobody knew of
     /// may still bring a pad later.
-    pub(super) fn say_no_more_pads(&self) {
-        if !self.said_no_more_pads.swap(true, SeqCst) {
+    pub(super) fn say_no_more_pads(&self, run: u64) {
+        let inside = self.runs.enter(run);
+        if inside.is_some() && !self.said_no_more_pads.swap(true, SeqCst) {
             self.obj().no_more_pads();
         }
     }

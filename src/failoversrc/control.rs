@@ -85,7 +85,7 @@ const LEAST_PAUSE: Span = Span::from_millis(100);
 
 /// How long whoever stops waits for the owner: a handler of the application, which it may be in, may want a
 /// lock that is held meanwhile, or be slow.
-const LONGEST_STOP: Duration = Duration::from_millis(500);
+pub(super) const LONGEST_STOP: Duration = Duration::from_millis(500);
 
 /// Attempts are numbered through, so that late news of an old one is told from the present one's.
 static ATTEMPTS: AtomicU64 = AtomicU64::new(1);
@@ -207,7 +207,7 @@ impl Owner {
         if self.answers.is_told_at(now)
             && let Some(element) = self.element.upgrade()
         {
-            element.imp().say_no_more_pads();
+            element.imp().say_no_more_pads(self.run);
         }
         for index in 0..self.inputs.len() {
             if self.quits() {
@@ -286,7 +286,7 @@ impl Owner {
                         self.end(index);
                     }
                 }
-                shell.end_early();
+                shell.end_early(self.run);
             }
             Order::Quit => (),
         }
@@ -317,7 +317,7 @@ impl Owner {
                     self.end(index);
                 }
             }
-            SwitchEvent::EverythingDown => shell.provide_slates(),
+            SwitchEvent::EverythingDown => shell.provide_slates(self.run),
             // Its others may end at once as well, and then nothing is missing.
             SwitchEvent::StreamEnded { .. } => self.complete = Some(now + complete_after()),
             SwitchEvent::Switched(_) | SwitchEvent::SomethingUp | SwitchEvent::Ended(_) => (),

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! The GObject shell of `failoversrc`: properties, states, messages of its children.
 
-use super::control::{Control, Order};
+use super::control::{Control, LONGEST_STOP, Order};
 use super::output::Outputs;
+use super::runs::Runs;
 use super::settings::{Resolved, SECOND, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
+use crate::clock::Stopwatch;
 use crate::message::hold_parents;
 use crate::policy::{InputId, Standby as Keep};
 use crate::switch::standby::Bounds;
@@ -13,7 +15,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -105,8 +107,7 @@ pub struct FailoverSrc {
     pub(super) slates: Mutex<()>,
     /// Held by whoever makes an output.
     pub(super) making: Mutex<()>,
-    /// Counts the stops: what was begun before one is no part of the next run.
-    pub(super) runs: AtomicU64,
+    pub(super) runs: Runs,
     pub(super) said_no_more_pads: AtomicBool,
 }
 
@@ -157,7 +158,7 @@ impl FailoverSrc {
 
     /// The number of this run.
     pub(super) fn run(&self) -> u64 {
-        self.runs.load(SeqCst)
+        self.runs.present()
     }
 
     /// Held by every source that is on its way to stop.
@@ -273,15 +274,17 @@ impl FailoverSrc {
     }
 
     fn stop(&self) {
-        self.runs.fetch_add(1, SeqCst);
+        let since = Stopwatch::start();
+        let makers = self.runs.end();
+        // What the owner and the sources have begun counts no more, be they held up or not.
+        self.registered().clear();
         self.playing.store(false, SeqCst);
         lock(&self.orders).take();
         let control = lock(&self.control).take();
         if let Some(control) = control {
             control.stop();
         }
-        // Where the owner is held up, what it has begun counts no more.
-        self.registered().clear();
+        makers.wait(LONGEST_STOP.saturating_sub(since.elapsed()));
         self.down.store(false, SeqCst);
         self.failures().clear();
         self.update_status();

@@ -59,6 +59,7 @@ mod output;
 mod player;
 mod properties;
 mod refusal;
+mod runs;
 mod settings;
 pub(crate) mod slate;
 mod slates;

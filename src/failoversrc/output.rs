@@ -75,6 +75,7 @@ impl Output {
         number: usize,
         stream: StreamId,
         plan: &Plan,
+        is_on: &impl Fn() -> bool,
     ) -> Result<(Self, gst::GhostPad), gst::glib::BoolError> {
         let element = bin.downcast_ref::<FailoverSrc>();
         let name = format!("{}_{number}", kind.name());
@@ -105,7 +106,7 @@ impl Output {
         }
         chain.extend(decode.clone().map(Cast::upcast));
         chain.extend(slate.clone().map(Cast::upcast));
-        let joined = join(bin, kind, &name, &chain, slate.is_some());
+        let joined = add(bin, &chain, is_on).and_then(|()| join(bin, kind, &name, &chain));
         if joined.is_err() {
             take_out(bin, &chain);
         }
@@ -279,15 +280,29 @@ impl Outputs {
     }
 }
 
-/// Puts the elements of an output into the bin, one behind the other. The pad at their end.
+/// Puts the elements of an output into the bin, as long as the run is on: the application hears of each, and may
+/// stop all or take its time.
+fn add(
+    bin: &gst::Bin,
+    chain: &[gst::Element],
+    is_on: &impl Fn() -> bool,
+) -> Result<(), gst::glib::BoolError> {
+    for element in chain {
+        bin.add(element)?;
+        if !is_on() {
+            return Err(gst::glib::bool_error!("the run has ended meanwhile"));
+        }
+    }
+    Ok(())
+}
+
+/// Links the elements of an output, one behind the other. The pad at their end.
 fn join(
     bin: &gst::Bin,
     kind: Kind,
     name: &str,
     chain: &[gst::Element],
-    guarded: bool,
 ) -> Result<gst::GhostPad, gst::glib::BoolError> {
-    bin.add_many(chain)?;
     gst::Element::link_many(chain)?;
     for element in chain.iter().rev() {
         element.sync_state_with_parent()?;
@@ -298,6 +313,7 @@ fn join(
         return Err(gst::glib::bool_error!("no source pad for output {name}"));
     };
     let ghost = gst::GhostPad::builder_from_template_with_target(&template, &last)?;
+    let guarded = chain.last().is_some_and(|last| last.is::<Slate>());
     let ghost = match guarded {
         true => refusal::guard(ghost, name, bin.downcast_ref::<FailoverSrc>()),
         false => ghost,

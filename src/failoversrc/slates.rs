@@ -22,34 +22,31 @@ impl FailoverSrc {
     }
 
     /// Outputs for a slate that comes before any input: one picture, one sound.
-    pub(super) fn provide_slates(&self) {
+    pub(super) fn provide_slates(&self, run: u64) {
         let plan = self.plan();
         if plan.form != super::Output::Decoded || plan.fill == super::Slate::None {
             return;
         }
         if self.outputs().is_empty() {
-            self.provide_missing();
+            self.provide_missing(run);
             self.update_slates();
         }
     }
 
     /// One picture and one sound, where there is none yet.
-    fn provide_missing(&self) {
-        let run = self.run();
+    fn provide_missing(&self, run: u64) {
+        let Some(_inside) = self.runs.enter(run) else {
+            return;
+        };
         let new: Vec<_> = {
             let _one_at_a_time = lock(&self.making);
             let made = [Kind::Video, Kind::Audio].map(|kind| self.provide(run, kind, 0));
             made.into_iter().filter_map(|made| made.ok()?.1).collect()
         };
         for ghost in new {
-            // The application may stop all from its handler.
-            if self.run() == run {
-                self.show(run, &ghost);
-            }
+            self.show(run, &ghost);
         }
-        if self.run() == run {
-            self.say_no_more_pads();
-        }
+        self.say_no_more_pads(run);
     }
 
     pub(super) fn end_slate(&self, stream: StreamId) {
@@ -74,10 +71,9 @@ impl FailoverSrc {
 
     /// The application wants no more, perhaps before anything has come: whoever waits for a pad, as a muxer
     /// does, gets its end as well.
-    pub(super) fn end_early(&self) {
-        let run = self.run();
+    pub(super) fn end_early(&self, run: u64) {
         if !self.said_no_more_pads.load(SeqCst) {
-            self.provide_missing();
+            self.provide_missing(run);
         }
         // The application may stop all from its handler.
         if self.run() == run {
