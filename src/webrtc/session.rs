@@ -315,7 +315,10 @@ impl Session {
     }
 
     fn set_remote(&mut self, description: &Description) {
-        let outline = Outline::of(description.kind, &description.sdp).unwrap_or_default();
+        let Some(outline) = Outline::of(description.kind, &description.sdp) else {
+            let text = "the server's description is no session description (SDP)".to_owned();
+            return self.tell(News::PeerFailed(PeerTrouble::Description, text));
+        };
         let announced = match Announced::of(&outline) {
             Ok(announced) => announced,
             // The protocol has looked at that as well; nothing begins without it.

@@ -217,7 +217,7 @@ fn a_stamp_of_the_future_counts_as_now() {
 
 #[test]
 fn a_known_failure_switches_at_once() {
-    for cause in [Cause::Eos, Cause::Error, Cause::Closed] {
+    for cause in [Cause::Eos, Cause::Error, Cause::Identity, Cause::Closed] {
         let mut stage = Stage::on_air(fast(), 2);
         stage.fail(PRIMARY, cause);
         assert_eq!(stage.switches(), [(1000, Some(PRIMARY), BACKUP, cause)]);

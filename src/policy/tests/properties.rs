@@ -277,7 +277,12 @@ fn line() -> impl Strategy<Value = Line> {
 fn fact() -> impl Strategy<Value = Observation> {
     let input = || (0..INPUTS).prop_map(InputId);
     let stream = || (input(), (0..2_u32).prop_map(StreamId));
-    let cause = prop_oneof![Just(Cause::Eos), Just(Cause::Error), Just(Cause::Closed)];
+    let cause = prop::sample::select(vec![
+        Cause::Eos,
+        Cause::Error,
+        Cause::Identity,
+        Cause::Closed,
+    ]);
     let standby = prop_oneof![Just(Standby::Hot), Just(Standby::Cold)];
     prop_oneof![
         4 => (input(), cause).prop_map(|(input, cause)| Observation::Failed { input, cause }),
