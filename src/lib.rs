@@ -11,9 +11,11 @@
 //! * `clock` is the only one that asks what time it is.
 //! * `message` keeps alive what a message passes through.
 //! * `redact` says what of an address may be shown, and takes secrets out of texts.
+//! * `access_unit` says in which form a depayloader keeps access units whole.
 
 use std::sync::{Mutex, PoisonError};
 
+mod access_unit;
 mod clock;
 mod failoversrc;
 mod lag;

@@ -7,15 +7,22 @@ use std::fs;
 use std::path::Path;
 
 /// A floor, and the floors that it may name.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
+    ("access_unit", &["access_unit"]),
     ("policy", &["policy"]),
     ("clock", &["clock", "policy"]),
     ("message", &["message"]),
     ("lag", &["lag"]),
     ("redact", &["redact"]),
     ("switch", &["switch", "policy", "clock", "message", "lag"]),
-    ("sources", &["sources", "webrtc", "clock", "redact"]),
-    ("webrtc", &["webrtc", "clock", "message", "lag", "redact"]),
+    (
+        "sources",
+        &["sources", "webrtc", "clock", "redact", "access_unit"],
+    ),
+    (
+        "webrtc",
+        &["webrtc", "clock", "message", "lag", "redact", "access_unit"],
+    ),
     (
         "failoversrc",
         &[
@@ -39,6 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
             "message",
             "lag",
             "redact",
+            "access_unit",
         ],
     ),
 ];
@@ -378,7 +386,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn floors() -> [&'static str; 10] {
+fn floors() -> [&'static str; 11] {
     MAY_NAME.map(|(floor, _)| floor)
 }
 

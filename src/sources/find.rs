@@ -11,6 +11,7 @@ use gst::prelude::*;
 use super::CAT;
 use super::bin::{Lifted, SourceBin, State};
 use super::plug::prepare;
+use crate::access_unit;
 
 impl SourceBin {
     /// Follows every source pad that `element`, a child of this bin, has or will have. In a plain
@@ -75,6 +76,11 @@ impl SourceBin {
         }
         let is_ours = element.parent().as_ref() == Some(self.upcast_ref());
         self.state().unsettled.push(pad.clone().upcast());
+        if is_ours && let Some(form) = origin(pad).as_ref().and_then(access_unit::form) {
+            self.route_depayloaded(pad, &form);
+            self.settle(pad.upcast_ref());
+            return;
+        }
         self.once_typed(pad, move |bin, pad, caps| {
             if pad.is_linked() {
                 // Somebody inside wanted it after all.
@@ -249,6 +255,15 @@ impl SourceBin {
 fn take<T>(list: &mut Vec<T>, wanted: impl Fn(&T) -> bool) -> Option<T> {
     let found = list.iter().position(wanted)?;
     Some(list.swap_remove(found))
+}
+
+/// The element that a pad on the surface of bins belongs to.
+fn origin(pad: &gst::Pad) -> Option<gst::Element> {
+    let mut pad = pad.clone();
+    while let Some(target) = pad.downcast_ref::<gst::GhostPad>().and_then(|g| g.target()) {
+        pad = target;
+    }
+    pad.parent_element()
 }
 
 /// A bin that hides nothing: not a subclass with a mind of its own, such as decodebin.

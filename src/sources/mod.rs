@@ -278,8 +278,8 @@ fn plugin_set(element: &str) -> &'static str {
         | "av1parse" | "vp9parse" | "jpegparse" | "mpegvideoparse" | "mpeg4videoparse" => {
             "gst-plugins-bad"
         }
-        "rtpbin" | "flvdemux" | "aacparse" | "mpegaudioparse" | "ac3parse" | "dcaparse"
-        | "flacparse" => "gst-plugins-good",
+        "rtpbin" | "rtph264depay" | "rtph265depay" | "flvdemux" | "aacparse" | "mpegaudioparse"
+        | "ac3parse" | "dcaparse" | "flacparse" => "gst-plugins-good",
         "urisourcebin" | "parsebin" => "gst-plugins-base",
         _ => "GStreamer's core elements",
     }

@@ -10,6 +10,7 @@
 use gst::prelude::*;
 
 use super::Error;
+use crate::access_unit;
 
 /// What a stream is, as far as the output pads go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +61,9 @@ impl Route {
             // a GOP after its audio, and neither may wait for the other.
             return make("flvdemux").map(Self::Demux);
         }
+        if let Some(depayloader) = access_unit::depayloader(caps) {
+            return Self::depayloaded(depayloader);
+        }
         if is_container(caps) {
             return make("parsebin").map(Self::Demux);
         }
@@ -67,6 +71,32 @@ impl Route {
             Some(kind) => Ok(Self::Stream(kind, normalisers(caps)?)),
             None => Ok(Self::Ignore),
         }
+    }
+
+    /// parsebin lets a depayloader decide on its form before anything is linked to it.
+    fn depayloaded(factory: &'static str) -> Result<Self, Error> {
+        let depayloader = make(factory)?;
+        let Some(form) = access_unit::form(&depayloader) else {
+            return make("parsebin").map(Self::Demux);
+        };
+        Ok(match Self::behind(&form)? {
+            Self::Stream(kind, elements) => {
+                let elements = std::iter::once(depayloader).chain(elements);
+                Self::Stream(kind, elements.collect())
+            }
+            other => other,
+        })
+    }
+
+    /// Behind a depayloader that has to be asked for this form.
+    pub(super) fn behind(form: &gst::Caps) -> Result<Self, Error> {
+        Ok(match Self::of(Some(form))? {
+            Self::Stream(kind, elements) => {
+                let elements = std::iter::once(filter(form)?).chain(elements);
+                Self::Stream(kind, elements.collect())
+            }
+            other => other,
+        })
     }
 }
 
@@ -104,9 +134,13 @@ fn normalisers(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, Error> {
         // Parameter sets before every key frame: any of them may be the first after a cut.
         parser.set_property("config-interval", -1i32);
     }
+    Ok(vec![parser, filter(&form)?])
+}
+
+fn filter(form: &gst::Caps) -> Result<gst::Element, Error> {
     let filter = make("capsfilter")?;
     filter.set_property("caps", form);
-    Ok(vec![parser, filter])
+    Ok(filter)
 }
 
 /// The parser of a codec and the one form in which it leaves. None: the codec has no parser or
@@ -198,7 +232,8 @@ mod tests {
             "video/x-msvideo",
             "application/ogg",
             "application/x-hls",
-            "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000",
+            "application/x-rtp,media=video,encoding-name=VP8,clock-rate=90000",
+            "application/x-rtp,media=video,encoding-name=MP2T,clock-rate=90000",
             "video/mpeg,mpegversion=2,systemstream=true",
         ] {
             let route = Route::of(Some(&caps(text))).expect(text);
@@ -209,6 +244,8 @@ mod tests {
             "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved",
             "video/x-h264,stream-format=avc,alignment=au",
             "video/x-h265,stream-format=hvc1,alignment=au",
+            "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000",
+            "application/x-rtp,media=video,encoding-name=H265,clock-rate=90000",
             "video/x-av1",
             "video/x-vp8",
             "video/x-vp9",

@@ -22,6 +22,15 @@ impl SourceBin {
             Ok(Route::Demux(_)) if is_from(pad, "parsebin") => Ok(Route::Ignore),
             route => route,
         };
+        self.take(pad, route, caps);
+    }
+
+    /// A depayloader's pad, before its first packet: what has to be asked of it comes too late afterwards.
+    pub(super) fn route_depayloaded(&self, pad: &gst::Pad, form: &gst::Caps) {
+        self.take(pad, Route::behind(form), Some(form));
+    }
+
+    fn take(&self, pad: &gst::Pad, route: Result<Route, Error>, caps: Option<&gst::CapsRef>) {
         let plugged = match route {
             Ok(Route::Stream(kind, elements)) => self.plug_stream(pad, kind, elements),
             Ok(Route::Demux(demuxer)) => self.plug_demuxer(pad, &demuxer),

@@ -4,6 +4,7 @@
 use gst::prelude::*;
 
 use super::pads::Kind;
+use crate::access_unit;
 
 /// A codec that can be played when these elements are installed.
 struct Codec {
@@ -27,8 +28,7 @@ const CODECS: [Codec; 5] = [
             "packetization-mode=(string)1,profile-level-id=(string)64001f,level-asymmetry-allowed=(string)1",
         ],
         clock_rate: 90_000,
-        // Whole pictures already between the two: of others the depayloader cannot say whether they are.
-        elements: &["rtph264depay", "capsfilter", "h264parse"],
+        elements: &["rtph264depay", "h264parse"],
         form: "video/x-h264,stream-format=byte-stream,alignment=au",
     },
     Codec {
@@ -105,12 +105,19 @@ pub(super) fn unpack(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, String> {
     let codec = CODECS.iter().find(|codec| codec.name == name);
     let codec = codec.ok_or_else(|| format!("the server sends {name}, which was not asked for"))?;
     let mut elements = Vec::new();
-    for factory in codec.elements.iter().chain(&["capsfilter"]) {
-        elements.push(make(factory)?);
+    for factory in codec.elements {
+        let element = make(factory)?;
+        set_up(&element);
+        // What is no whole access unit, nobody could say of it whether a loss has damaged it.
+        let whole = access_unit::form(&element);
+        elements.push(element);
+        if let Some(form) = whole {
+            elements.push(filter(&form)?);
+        }
     }
-    for element in &elements {
-        set_up(element, codec);
-    }
+    let form = codec.form.parse::<gst::Caps>();
+    let form = form.map_err(|error| error.to_string())?;
+    elements.push(filter(&form)?);
     Ok(elements)
 }
 
@@ -129,7 +136,13 @@ pub(super) fn missing() -> Option<&'static str> {
         .find(|name| gst::ElementFactory::find(name).is_none())
 }
 
-fn set_up(element: &gst::Element, codec: &Codec) {
+fn filter(form: &gst::Caps) -> Result<gst::Element, String> {
+    let filter = make("capsfilter")?;
+    filter.set_property("caps", form);
+    Ok(filter)
+}
+
+fn set_up(element: &gst::Element) {
     // After a loss that was not made good, ask for a key frame, and show nothing until it is there.
     for wish in ["request-keyframe", "wait-for-keyframe"] {
         // Depayloaders from elsewhere (AV1's) may know one of the two only.
@@ -140,9 +153,6 @@ fn set_up(element: &gst::Element, codec: &Codec) {
     if element.has_property("config-interval") {
         // Parameter sets before every key frame: any of them may be the first after a cut.
         element.set_property("config-interval", -1i32);
-    }
-    if element.has_property("caps") {
-        element.set_property_from_str("caps", codec.form);
     }
 }
 
@@ -156,5 +166,52 @@ impl Codec {
     fn is_installed(&self) -> bool {
         let mut elements = self.elements.iter();
         elements.all(|name| gst::ElementFactory::find(name).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Slices in one access unit as a byte stream.
+    fn slices(buffer: &gst::BufferRef) -> usize {
+        let map = buffer.map_readable().expect("data");
+        let is_slice =
+            |bytes: &&[u8]| matches!(bytes, [0, 0, 1, header] if [1, 5].contains(&(header & 31)));
+        map.windows(4).filter(is_slice).count()
+    }
+
+    /// A sender that puts parameter sets before each slice.
+    #[test]
+    fn access_units_of_h264_stay_whole() {
+        const FRAMES: usize = 40;
+        gst::init().expect("GStreamer");
+        let text = format!(
+            "videotestsrc num-buffers={FRAMES} ! video/x-raw,width=320,height=176,framerate=25/1 \
+             ! x264enc tune=zerolatency threads=1 key-int-max=10 option-string=slices=4 \
+             ! rtph264pay config-interval=-1 name=pay  fakesink name=out sync=false"
+        );
+        let pipeline = gst::parse::launch(&text).expect("a line");
+        let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+        let packets = "application/x-rtp,encoding-name=H264".parse::<gst::Caps>();
+        let elements = unpack(&packets.expect("caps")).expect("elements");
+        pipeline.add_many(&elements).expect("room");
+        let named = |name| pipeline.by_name(name).expect(name);
+        let ends = [vec![named("pay")], elements, vec![named("out")]].concat();
+        gst::Element::link_many(&ends).expect("links");
+        let (tell, told) = std::sync::mpsc::channel();
+        let sink = named("out").static_pad("sink").expect("a sink");
+        sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let _ = tell.send(info.buffer().map_or(0, |buffer| slices(buffer)));
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gst::State::Playing).expect("PLAYING");
+        let bus = pipeline.bus().expect("a bus");
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &ends);
+        pipeline.set_state(gst::State::Null).expect("NULL");
+        assert!(end.is_some_and(|end| end.type_() == gst::MessageType::Eos));
+        let came: Vec<_> = told.try_iter().collect();
+        assert_eq!(came, [4; FRAMES]);
     }
 }

@@ -4,6 +4,7 @@
 mod elements;
 mod media;
 mod player;
+mod rtp;
 mod uris;
 
 use std::time::Duration;
