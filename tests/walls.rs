@@ -66,6 +66,7 @@ const PURE: [&str; 22] = [
     "failoversrc/input.rs",
     "failoversrc/player.rs",
     "failoversrc/slate/place.rs",
+    "sources/order.rs",
     "webrtc/ams.rs",
     "webrtc/ams/",
     "webrtc/signalling.rs",

@@ -9,7 +9,7 @@ use super::input::Again;
 use super::messages::Failure;
 use super::output::{Output, Plan, link_switch};
 use crate::policy::{InputId, StreamId};
-use crate::sources::{Description, Kind, Secrets, Source};
+use crate::sources::{self, Description, Kind, Secrets, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::Arc;
@@ -188,7 +188,8 @@ impl FailoverSrc {
         if self.run_of(input, number) != Some(run) {
             return Ok(None);
         }
-        let index = self.outputs().free(kind, input, number);
+        let rank = sources::rank(pad);
+        let index = self.outputs().free(kind, input, number, rank);
         let (stream, ghost) = self.provide(run, kind, index)?;
         let name = match stream.0 {
             0 => format!("sink_{}", input.0),

@@ -174,16 +174,18 @@ impl Outputs {
         self.find(kind, number).map(|output| output.stream)
     }
 
-    /// Which of its kind a new stream of an attempt is: the first that it does not feed yet. A stream in the place of
-    /// one that has gone takes that one's output.
-    pub(super) fn free(&self, kind: Kind, input: InputId, attempt: u64) -> usize {
+    /// The output of a new stream of an attempt: the one of its rank among the streams of its source; where the
+    /// attempt feeds that already, the first that it does not feed. A stream in the place of one that has gone takes
+    /// that one's output.
+    pub(super) fn free(&self, kind: Kind, input: InputId, attempt: u64, rank: usize) -> usize {
         let of_kind = self.all.iter().filter(|output| output.kind == kind);
         let feeds = |output: &&Output| {
             let by = output.fed_by.get(&input);
             by.is_some_and(|feeder| feeder.attempt == attempt && !feeder.ended)
         };
         let taken: Vec<_> = of_kind.filter(feeds).map(|output| output.number).collect();
-        (0..).find(|number| !taken.contains(number)).unwrap_or(0)
+        let mut wanted = std::iter::once(rank).chain(0..);
+        wanted.find(|number| !taken.contains(number)).unwrap_or(0)
     }
 
     /// The stream of the output that is made next.

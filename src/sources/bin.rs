@@ -15,12 +15,21 @@
 //! for another; but for what comes in real time over one connection, where nobody holds a stream up.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
+use super::find::kind_to_come;
+use super::order::Order;
+use super::parse::Kind;
+use crate::clock::Stopwatch;
+
+/// A stream that a source has only said to come keeps its number for so long: all packets of one session begin
+/// within moments, and one that is announced and never sent must not keep it for ever.
+const EXPECTED_FOR: Duration = Duration::from_secs(3);
 
 glib::wrapper! {
     pub(crate) struct SourceBin(ObjectSubclass<imp::SourceBin>)
@@ -82,6 +91,37 @@ impl SourceBin {
             );
         }
         self.no_more_pads();
+    }
+
+    /// The how manieth of its kind this pad of ours is, by the order in which the source announced its streams: of those
+    /// that are here or on their way now, and were not over before this one was announced.
+    pub(super) fn rank(&self, outlet: &gst::Pad) -> usize {
+        // An element may not know what it brings before it runs. Asked with no lock held.
+        let unknown = self.state().order.unknown();
+        let known = unknown
+            .into_iter()
+            .filter_map(|pad| Some((kind_to_come(&pad)?, pad)));
+        let known: Vec<_> = known.collect();
+        let mut state = self.state();
+        for (kind, pad) in known {
+            state.order.set_kind(&pad, Some(kind));
+        }
+        let waiting = state
+            .expecting
+            .as_ref()
+            .is_some_and(|since| since.elapsed() < EXPECTED_FOR);
+        let ours = state
+            .streams
+            .iter()
+            .find(|s| s.outlet.as_ref() == Some(outlet));
+        ours.map_or(0, |stream| state.order.rank(&stream.source, waiting))
+    }
+
+    /// A source says which streams it is going to bring.
+    pub(super) fn will_come(&self, number: u32, kind: Option<Kind>) {
+        let mut state = self.state();
+        state.expecting.get_or_insert_with(Stopwatch::start);
+        state.order.will_come(number, kind);
     }
 
     fn forget_application(&self) {
@@ -159,6 +199,10 @@ fn state_of(element: &gst::Element) -> (gst::State, gst::State) {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) streams: Vec<Stream>,
+    /// Of all pads inside that may bring streams.
+    pub(super) order: Order<gst::Pad>,
+    /// Since when streams are expected that a source has said to come.
+    pub(super) expecting: Option<Stopwatch>,
     pub(super) lifted: Vec<Lifted>,
     /// Elements that may still bring pads, and pads that may still bring caps.
     pub(super) unsettled: Vec<gst::Object>,

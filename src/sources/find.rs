@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use gst::prelude::*;
 
 use super::CAT;
-use super::bin::{Lifted, SourceBin, State};
+use super::bin::{Lifted, SourceBin, State, Stream};
+use super::parse::{Kind, announced_kind, kind_of_name};
 use super::plug::prepare;
 use crate::access_unit;
 
@@ -33,6 +34,7 @@ impl SourceBin {
             }),
         ];
         self.remember(element, ids);
+        self.expect_session(element);
         if let Some(inner) = plain_bin(element) {
             self.watch_inside(inner);
         }
@@ -49,7 +51,8 @@ impl SourceBin {
             }
         });
         self.remember(inner.upcast_ref(), vec![id]);
-        for child in inner.children() {
+        // A bin lists the newest first.
+        for child in inner.children().into_iter().rev() {
             self.lift_loose_ends(&child);
             self.watch(&child);
         }
@@ -76,6 +79,9 @@ impl SourceBin {
         }
         let is_ours = element.parent().as_ref() == Some(self.upcast_ref());
         self.state().unsettled.push(pad.clone().upcast());
+        if is_ours {
+            self.place(element, pad);
+        }
         if is_ours && let Some(form) = origin(pad).as_ref().and_then(access_unit::form) {
             self.route_depayloaded(pad, &form);
             self.settle(pad.upcast_ref());
@@ -92,6 +98,42 @@ impl SourceBin {
             bin.settle(pad.upcast_ref());
         });
         self.settle_complete();
+    }
+
+    /// A session description tells rtspsrc of its streams before any of them comes.
+    pub(super) fn expect_session(&self, element: &gst::Element) {
+        if !is_rtspsrc(element) {
+            return;
+        }
+        let bin = self.downgrade();
+        // After the application, whose no ends it.
+        let id = element.connect("select-stream", true, move |values| {
+            let number = values.get(1).and_then(|value| value.get::<u32>().ok());
+            let caps = values
+                .get(2)
+                .and_then(|value| value.get::<gst::Caps>().ok());
+            if let (Some(bin), Some((number, caps))) = (bin.upgrade(), number.zip(caps)) {
+                bin.will_come(number, announced_kind(&caps));
+            }
+            Some(true.to_value())
+        });
+        self.remember(element, vec![id]);
+    }
+
+    /// Gives the streams of this pad their place. Before anything comes of it, so that it is of no account which thread
+    /// comes first.
+    fn place(&self, element: &gst::Element, pad: &gst::Pad) {
+        let kind = kind_to_come(pad);
+        let mut state = self.state();
+        let reads = |stream: &&Stream| stream.elements.contains(element);
+        let container = state.streams.iter().find(reads).map(|s| s.source.clone());
+        let State { order, streams, .. } = &mut *state;
+        // What comes after the end of another stream follows it, and is not one more.
+        let is_over = |stream: &&Stream| stream.source.pad_flags().contains(gst::PadFlags::EOS);
+        for ended in streams.iter().filter(is_over) {
+            order.gone(&ended.source);
+        }
+        order.found(pad, container.as_ref(), number_in_session(pad), kind);
     }
 
     /// parsebin and its like do not say no-more-pads: they announce a collection of streams, and are
@@ -128,6 +170,7 @@ impl SourceBin {
         // On the way down nothing needs to be taken apart: the whole bin goes.
         if !self.is_going_down() {
             let mut state = self.state();
+            state.order.gone(pad);
             let stream = take(&mut state.streams, |s| s.source == *pad);
             let lifted = take(&mut state.lifted, |l| l.inner == *pad);
             drop(state);
@@ -170,6 +213,7 @@ impl SourceBin {
                 Some(gst::EventView::Caps(caps)) => Some(caps.caps_owned()),
                 Some(gst::EventView::Eos(_)) => {
                     // Ended before it said what it was.
+                    bin.state().order.gone(pad);
                     bin.settle(pad.upcast_ref());
                     return gst::PadProbeReturn::Pass;
                 }
@@ -257,13 +301,42 @@ fn take<T>(list: &mut Vec<T>, wanted: impl Fn(&T) -> bool) -> Option<T> {
     Some(list.swap_remove(found))
 }
 
+/// What a pad is going to bring, as far as it is known already.
+pub(super) fn kind_to_come(pad: &gst::Pad) -> Option<Kind> {
+    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+    match caps.is_any() {
+        true => kind_of_name(pad.name().split_once('_')?.0),
+        false => announced_kind(&caps),
+    }
+}
+
 /// The element that a pad on the surface of bins belongs to.
 fn origin(pad: &gst::Pad) -> Option<gst::Element> {
-    let mut pad = pad.clone();
-    while let Some(target) = pad.downcast_ref::<gst::GhostPad>().and_then(|g| g.target()) {
-        pad = target;
-    }
-    pad.parent_element()
+    targets(pad).last().and_then(|pad| pad.parent_element())
+}
+
+/// The pad, and those that it stands for.
+fn targets(pad: &gst::Pad) -> impl Iterator<Item = gst::Pad> {
+    std::iter::successors(Some(pad.clone()), |pad| {
+        pad.downcast_ref::<gst::GhostPad>()?.target()
+    })
+}
+
+/// The number that a session description gives a stream. Its pads come in the order of the first packets.
+fn number_in_session(pad: &gst::Pad) -> Option<u32> {
+    let mut pads = targets(pad);
+    let of_session = pads.find(|pad| {
+        let element = pad.parent_element();
+        element.is_some_and(|element| is_rtspsrc(&element))
+    })?;
+    let name = of_session.name();
+    let mut numbers = name.split('_').filter_map(|word| word.parse().ok());
+    numbers.next()
+}
+
+fn is_rtspsrc(element: &gst::Element) -> bool {
+    let factory = element.factory();
+    factory.is_some_and(|factory| factory.name() == "rtspsrc")
 }
 
 /// A bin that hides nothing: not a subclass with a mind of its own, such as decodebin.

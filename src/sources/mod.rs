@@ -12,6 +12,7 @@ mod bin;
 mod element;
 mod find;
 mod flv;
+mod order;
 mod parse;
 mod plug;
 mod rtmp;
@@ -96,6 +97,12 @@ pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
 /// itself goes on as soon as there is.
 pub(crate) fn waiting(said: &gst::StructureRef) -> Option<&str> {
     webrtc::waiting(said)
+}
+
+/// Which of its kind a stream on this pad of a source is, by the order of the source, whichever comes first.
+pub(crate) fn rank(pad: &gst::Pad) -> usize {
+    let bin = pad.parent().and_downcast::<bin::SourceBin>();
+    bin.map_or(0, |bin| bin.rank(pad))
 }
 
 /// Why a source cannot be built. All but [`Error::Stopping`] are for ever.

@@ -32,12 +32,32 @@ impl Kind {
 /// The kind of a stream with these caps; None for what is neither heard nor seen as motion
 /// (subtitles, private data, containers under `application/`).
 pub(crate) fn kind_of_caps(caps: &gst::CapsRef) -> Option<Kind> {
-    let media = caps.structure(0)?.name().as_str();
+    kind_of_media(caps.structure(0)?.name())
+}
+
+fn kind_of_media(media: &str) -> Option<Kind> {
     match media.split_once('/')?.0 {
         "audio" => Some(Kind::Audio),
         "video" | "image" => Some(Kind::Video),
         _ => None,
     }
+}
+
+/// The kind of the one stream that caps promise, before it is there.
+pub(super) fn announced_kind(caps: &gst::CapsRef) -> Option<Kind> {
+    // Of packets, as a session description has it.
+    if let Ok(media) = caps.structure(0)?.get::<&str>("media") {
+        return kind_of_name(media);
+    }
+    let kind = kind_of_caps(caps)?;
+    let is_same = |s: &gst::StructureRef| kind_of_media(s.name()) == Some(kind);
+    (caps.iter().all(is_same) && !is_container(caps)).then_some(kind)
+}
+
+/// As pads and session descriptions call it.
+pub(super) fn kind_of_name(name: &str) -> Option<Kind> {
+    let kinds = [Kind::Audio, Kind::Video];
+    kinds.into_iter().find(|kind| kind.name() == name)
 }
 
 /// Where a pad leads.
@@ -261,6 +281,25 @@ mod tests {
         ] {
             let route = Route::of(Some(&caps(text))).expect(text);
             assert!(matches!(route, Route::Stream(..)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_going_to_come_is_known_from_what_is_promised() {
+        for (text, kind) in [
+            ("audio/x-raw,format={S16LE,F32LE}", Some(Kind::Audio)),
+            ("video/x-h264;image/jpeg", Some(Kind::Video)),
+            ("video/x-h264;audio/x-raw", None),
+            ("video/mpegts,systemstream=true,packetsize=188", None),
+            (
+                "application/x-rtp,media=audio,encoding-name=OPUS",
+                Some(Kind::Audio),
+            ),
+            ("application/x-unknown,media=video", Some(Kind::Video)),
+            ("application/x-rtp,media=application", None),
+            ("ANY", None),
+        ] {
+            assert_eq!(announced_kind(&caps(text)), kind, "{text}");
         }
     }
 

@@ -51,6 +51,7 @@ impl SourceBin {
         if elements.is_empty() || !self.state().in_real_time {
             elements.push(queue().map_err(|error| error.to_string())?);
         }
+        self.state().order.set_kind(pad, Some(kind));
         let tail = elements.last().and_then(|last| last.static_pad("src"));
         let tail = tail.ok_or("a stream without an end")?;
         let source = pad.clone();
@@ -77,6 +78,7 @@ impl SourceBin {
             pad.name(),
             media.map_or("unknown", |name| name.as_str()),
         );
+        self.state().order.gone(pad);
         let sink = make("fakesink").map_err(|error| error.to_string())?;
         sink.set_property("sync", false);
         sink.set_property("async", false);

@@ -32,14 +32,17 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     src.set_property("uri", uri);
     // Buffering would hold data back and post messages about it. A live programme waits for nobody.
     src.set_property("use-buffering", false);
-    src.connect("source-setup", false, |values| {
+    let bin = SourceBin::new(name);
+    let weak = bin.downgrade();
+    src.connect("source-setup", false, move |values| {
         if let Some(Ok(source)) = values.get(1).map(|value| value.get::<gst::Element>()) {
             set_up(&source);
+            if let Some(bin) = weak.upgrade() {
+                bin.expect_session(&source);
+            }
         }
         None
     });
-
-    let bin = SourceBin::new(name);
     bin.add(&src)
         .map_err(|_| Error::MissingElement("urisourcebin"))?;
     bin.watch(&src);

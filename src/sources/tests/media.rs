@@ -19,7 +19,7 @@ pub(super) fn uri(extension: &str) -> String {
 pub(super) fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = std::env::temp_dir().join("gst-plugin-failover-media-1");
+        let folder = std::env::temp_dir().join("gst-plugin-failover-media-2");
         if !folder.exists() {
             // Made under another name first, so that nobody ever sees half of it.
             let draft = folder.with_extension(std::process::id().to_string());
@@ -31,6 +31,12 @@ pub(super) fn folder() -> &'static PathBuf {
         }
         folder
     })
+}
+
+/// A picture and three tracks of sound, told apart by their rates: mkv or ts.
+pub(super) fn tracks(name: &str) -> String {
+    let path = folder().join(name);
+    path.to_str().expect("a path in UTF-8").to_string()
 }
 
 /// Arguments of ffmpeg for the programme itself, without a destination.
@@ -83,6 +89,12 @@ fn make(folder: &std::path::Path) {
     run(format!("{PROGRAMME} -t 2 programme.mp4"));
     for extension in ["ts", "mkv", "flv"] {
         run(format!("-i programme.mp4 -c copy programme.{extension}"));
+    }
+    for extension in ["mkv", "ts"] {
+        run(format!(
+            "-i programme.mp4 -map 0:v -map 0:a -map 0:a -map 0:a -c:v copy -c:a aac \
+             -ar:a:0 48000 -ar:a:1 44100 -ar:a:2 32000 tracks.{extension}"
+        ));
     }
     run("-i programme.mp4 programme.wav".to_string());
     run("-i programme.mp4 -c copy -hls_time 1 -hls_list_size 0 programme.m3u8".to_string());

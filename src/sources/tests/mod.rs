@@ -3,6 +3,7 @@
 
 mod elements;
 mod media;
+mod order;
 mod player;
 mod rtp;
 mod uris;
