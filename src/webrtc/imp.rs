@@ -174,8 +174,8 @@ impl WebRtcPlaySrc {
         servers.iter().for_each(|server| server.add_to(&mut told));
     }
 
+    /// The text is one of ours, without anything that was set.
     fn refuse(&self, text: &str) -> gst::StateChangeError {
-        let text = self.redacted(text);
         gst::element_imp_error!(self, gst::ResourceError::Settings, ["{text}"]);
         gst::StateChangeError
     }

@@ -237,7 +237,10 @@ impl Session {
     fn hide(&self, text: &str) -> String {
         let text = self.plan.protocol.hide(text);
         let element = self.element.upgrade();
-        element.map_or(text.clone(), |element| element.imp().redacted(&text))
+        match element {
+            Some(element) => element.imp().redacted(&text),
+            None => text,
+        }
     }
 
     fn say(&self, words: impl FnOnce(&WebRtcPlaySrc)) {

@@ -36,7 +36,7 @@ impl Target {
             "" => Err("no URI is set: write whep://host/path or ams://host/app/stream".to_owned()),
             // What stands before a colon may be a user, and a password behind it.
             _ => Err(format!(
-                "its scheme is none that webrtcplaysrc plays ({})",
+                "its scheme is no scheme that webrtcplaysrc plays ({})",
                 SCHEMES.join(", ")
             )),
         }
