@@ -232,6 +232,27 @@ fn qos_goes_to_the_input_on_air_only_and_in_its_time() {
     assert_eq!(timestamp, Some(ms(1_000_900)));
 }
 
+/// In the input's time, what came early lies before zero.
+#[test]
+fn qos_of_an_early_frame_reaches_an_input_whose_time_is_behind() {
+    let (stage, primary, _backup) = pair(&h264(), &[]);
+    stage.every(20, 5_000..6_000, |at| primary.push(Frame::at(at - 5_000)));
+    for (jitter, expected) in [(-2_000, -500), (-300, -300), (400, 400)] {
+        let qos = gst::event::Qos::builder(gst::QOSType::Overflow, 0.5, jitter * 1_000_000)
+            .timestamp(ms(5_500))
+            .build();
+        assert!(stage.out.ask(qos));
+        let events = primary.asked(gst::EventType::Qos);
+        let gst::EventView::Qos(qos) = events.last().expect("an event").view() else {
+            panic!("no QoS: {events:?}");
+        };
+        let (_, _, jitter, timestamp) = qos.get();
+        let behind = timestamp.map_or(0, |at| at.mseconds() as i64);
+        assert!((480..=500).contains(&behind), "{behind}");
+        assert_eq!(jitter / 1_000_000, expected.max(-behind));
+    }
+}
+
 #[test]
 fn reordered_frames_keep_their_order_and_their_times() {
     let (stage, primary, backup) = pair(&h264(), &[]);

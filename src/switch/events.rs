@@ -221,8 +221,11 @@ impl FailoverSwitch {
         };
         if let gst::EventView::Qos(qos) = event.view() {
             let (type_, proportion, diff, timestamp) = qos.get();
-            return gst::event::Qos::builder(type_, proportion, diff)
-                .timestamp(timestamp.map(shift))
+            let timestamp = timestamp.map(shift);
+            // No time before zero can be told: in the input's time that may come sooner than in the output's.
+            let earliest = timestamp.map_or(i64::MIN, |at| -super::state::signed(at.nseconds()));
+            return gst::event::Qos::builder(type_, proportion, diff.max(earliest))
+                .timestamp(timestamp)
                 .build();
         }
         match gst_video::UpstreamForceKeyUnitEvent::parse(&event) {
