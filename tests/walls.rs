@@ -52,7 +52,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 22] = [
+const PURE: [&str; 25] = [
     "policy/",
     "redact.rs",
     "switch/ageing.rs",
@@ -61,6 +61,7 @@ const PURE: [&str; 22] = [
     "switch/held.rs",
     "switch/pace.rs",
     "switch/rest.rs",
+    "switch/lateness.rs",
     "switch/cut.rs",
     "failoversrc/address.rs",
     "failoversrc/input.rs",

@@ -90,6 +90,8 @@ impl FailoverSwitch {
         }
         if outbox.latency_changed {
             let obj = self.obj();
+            let (min, _) = self.state().reported_latency();
+            gst::info!(CAT, imp = self, "the latency is {min} from now on");
             let _ = obj.post_message(gst::message::Latency::builder().src(&*obj).build());
         }
     }

@@ -10,13 +10,13 @@ use super::standby::Coding;
 
 /// How late a raw piece from memory may be sent, so that no sink shows it late.
 const STILL_ON_TIME: i64 = 2_000_000;
-/// How much later than by habit the newest raw piece may come and still be of use.
-const MOST_JITTER: i64 = 500_000_000;
 /// How far a living input may be moved later, beyond its own lateness, when its key frames always
 /// come behind.
 const MOST_SHIFT: i64 = 250_000_000;
 /// A hole that a living input may be about to fill.
 const WORTH_WAITING: i64 = 150_000_000;
+/// An active input that falls further behind is placed anew.
+const MOST_BEHIND: i64 = 1_000_000_000;
 /// A group of so few pictures is decoded in no time.
 const CHEAP: usize = 3;
 /// A latency that hides the decoding of any sane group.
@@ -141,6 +141,13 @@ pub fn follow(situation: &Situation, pieces: &[Placed], floor: i64) -> usize {
                 && situation.fits(piece)
         })
         .map_or(pieces.len(), |(i, _)| i)
+}
+
+/// Until when an input that is active is waited for, while nothing that it brings is sent: the output stands at
+/// `from`, and a piece that starts at `start` comes now. What lies behind `from` by that much comes by then.
+pub fn awaited_until(from: i64, start: i64, now: i64, latency: i64) -> i64 {
+    let late = now.saturating_sub(start).min(MOST_BEHIND).max(latency);
+    from.saturating_add(late)
 }
 
 /// Where a decoder has to begin to show what is at `show`.
@@ -281,13 +288,10 @@ impl Situation {
         })
     }
 
+    /// What has just come cannot come sooner, however late it is, and what follows it will be no earlier.
     fn is_on_time(&self, piece: &Placed, newest: bool) -> bool {
-        let allowed = match newest {
-            true => self.lateness.saturating_add(MOST_JITTER),
-            false => STILL_ON_TIME,
-        };
         let due = piece.start.saturating_add(self.latency);
-        self.coding != Coding::Raw || due >= self.now.saturating_sub(allowed)
+        self.coding != Coding::Raw || newest || due >= self.now.saturating_sub(STILL_ON_TIME)
     }
 }
 

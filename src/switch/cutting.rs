@@ -145,6 +145,7 @@ impl State {
             new.timeline.freeze(true);
             for (stream, sink) in &mut new.sinks {
                 sink.open = false;
+                sink.refused_key = false;
                 // While the old input lives, its sound goes on until the new one's fits on.
                 let follows = plan.alive && (*stream != gate || !plan.catch_up);
                 sink.floor = if follows { i64::MIN } else { plan.start };
@@ -331,6 +332,8 @@ impl State {
             return Step::Kept;
         }
         sink.open = true;
+        sink.stamp = Some(now);
+        sink.refused_key = false;
         sink.floor = i64::MIN;
         sink.catch_up = false;
         sink.pad.imp().on_air.store(true, Relaxed);

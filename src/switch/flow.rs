@@ -80,6 +80,7 @@ impl FailoverSwitch {
                 Step::Kept => return Ok(gst::FlowSuccess::Ok),
                 Step::Rest(until) => {
                     self.time.wait_until(until, &shell.wait);
+                    self.set_free(pad);
                     return Ok(gst::FlowSuccess::Ok);
                 }
                 Step::Enter => enter = true,
@@ -91,9 +92,15 @@ impl FailoverSwitch {
                 Step::Wait(due) => {
                     drop(lane);
                     self.time.wait_until(due, &shell.wait);
+                    self.set_free(pad);
                 }
             }
         }
+    }
+
+    /// The thread of upstream goes back to it, after it was held up.
+    fn set_free(&self, pad: &FailoverSwitchPad) {
+        pad.imp().freed.store(self.time.now().nanos(), Relaxed);
     }
 
     /// Sends in the lane, with no other lock held.
@@ -114,6 +121,7 @@ impl FailoverSwitch {
             }
         }
         pushes.step();
+        self.set_free(pad);
         self.answer(pad, place, flow)
     }
 
@@ -125,6 +133,7 @@ impl FailoverSwitch {
         pushes.step();
         let flow = self.wait_for_room(pad, place);
         pushes.step();
+        self.set_free(pad);
         self.answer(pad, place, flow)
     }
 
@@ -207,6 +216,7 @@ impl State {
         let Some(input) = self.inputs.get_mut(&place.input) else {
             return Step::Kept;
         };
+        let is_new = arrival.attempt.is_none();
         let present = input.attempt_of(place.stream);
         if *arrival.attempt.get_or_insert(present) != present {
             // It waited until another attempt had begun.
@@ -223,6 +233,7 @@ impl State {
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return Step::Kept;
         };
+        let key = !sent.flags().contains(gst::BufferFlags::DELTA_UNIT);
         if !sink.begins_with(sent) {
             let wanted = sink.ageing.came(now, false);
             outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
@@ -232,9 +243,7 @@ impl State {
         let longest = self.policy.config().timeout.nanos();
         let times = &mut arrival.times;
         let times = *times.get_or_insert_with(|| sink.times(sent, now, live, longest));
-        sink.stamp = Some(now);
         input.fed_since.get_or_insert(now);
-        let announce = std::mem::take(&mut sink.announce);
         let is_sent_in_order = sink.open && sink.format.coding == Coding::Delta;
         if input.timeline.observe(now.nanos(), times.order, end) {
             input.forget_kept();
@@ -242,6 +251,10 @@ impl State {
         if is_sent_in_order && input.timeline.is_behind(times.order, end) {
             self.begin_anew_behind(place, times, now, outbox);
         }
+        if is_new {
+            self.note_lateness(place, times, now, outbox);
+        }
+        let announce = self.note_life(place, times, key, now);
         // The alarm may be late; who comes by does its work.
         let overdue = self.next_wake.is_some_and(|at| at <= now);
         if announce || overdue {
@@ -315,7 +328,9 @@ impl State {
         }
         let (offset, now) = (input.timeline.offset(), signed(now.nanos()));
         let until = input.rest.after(times.order, offset, now, timeout)?;
-        u64::try_from(until).ok().map(Moment::from_nanos)
+        let until = u64::try_from(until).ok()?;
+        input.reader.rest(until);
+        Some(Moment::from_nanos(until))
     }
 
     fn is_open(&self, place: &Place) -> bool {

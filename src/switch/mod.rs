@@ -51,6 +51,7 @@
 //! Since: 0.1
 
 pub mod ageing;
+mod arrival;
 mod brain;
 pub mod cut;
 mod cutting;
@@ -64,6 +65,7 @@ pub mod held;
 mod imp;
 mod lagging;
 mod lane;
+pub mod lateness;
 mod outlet;
 pub mod pace;
 mod pad;

@@ -259,7 +259,7 @@ impl State {
         if !sinks.any(|sink| sink.format.coding == Coding::Delta) {
             return i64::MIN;
         }
-        let most = signed(self.reported_latency().0.nseconds()).saturating_sub(EARLY);
+        let most = signed(self.promised_latency().nseconds()).saturating_sub(EARLY);
         if !self.unseen {
             return most;
         }

@@ -107,6 +107,8 @@ pub(super) mod imp {
         /// The element is stopped, or the pad is released.
         pub(in crate::switch) closed: AtomicBool,
         pub(in crate::switch) wait: Wait,
+        /// When upstream's thread was last given back, where it had been held up here: running time.
+        pub(in crate::switch) freed: AtomicU64,
         #[property(name = "priority", nick = "Priority",
             blurb = "Order of preference of this pad's input, 0 is preferred most",
             get = Self::priority, set = Self::set_priority, builder().mutable_playing())]

@@ -42,6 +42,9 @@ impl State {
             return Step::Kept;
         };
         sink.buffers += 1;
+        if !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT) {
+            sink.rhythm.key(times.start);
+        }
         let frame = sink.frame(buffer);
         if self.is_flushing(place) {
             return Step::Kept;

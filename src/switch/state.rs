@@ -5,6 +5,7 @@
 use super::SwitchEvent;
 use super::ageing::Ageing;
 use super::format::{Format, Frame};
+use super::lateness::{Allowance, Habit, Reader};
 use super::outlet::Output;
 use super::pace::{Pace, Said, Times};
 use super::pad::FailoverSwitchPad;
@@ -67,6 +68,9 @@ pub(super) struct Input {
     /// Since when its present source has brought something.
     pub(super) fed_since: Option<Moment>,
     pub(super) rest: Rest,
+    pub(super) reader: Reader,
+    /// What the latency adds for it.
+    pub(super) allowance: Allowance,
 }
 
 pub(super) struct Sink {
@@ -78,6 +82,7 @@ pub(super) struct Sink {
     pub(super) rhythm: Rhythm,
     pub(super) ageing: Ageing,
     pub(super) pace: Pace,
+    pub(super) habit: Habit,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -88,6 +93,8 @@ pub(super) struct Sink {
     pub(super) begun: bool,
     /// On air and past its first buffer.
     pub(super) open: bool,
+    /// On air and not open: a key frame has come, and could not be sent.
+    pub(super) refused_key: bool,
     /// On air, but nothing before this (output time) is sent.
     pub(super) floor: i64,
     /// On air, and what lies before the cut is sent for the decoder's sake.
@@ -180,9 +187,12 @@ impl State {
         }
         for (id, input) in &mut self.inputs {
             input.restart();
+            input.allowance = Allowance::default();
+            input.reader = Reader::default();
             input.timeline.freeze(false);
             for sink in input.sinks.values() {
                 sink.pad.imp().on_air.store(false, Relaxed);
+                sink.pad.imp().freed.store(0, Relaxed);
             }
             let first = input.sinks.values().next();
             let priority = first.map(|sink| sink.pad.imp().priority.load(Relaxed));
@@ -274,16 +284,31 @@ impl State {
             .map(|(stream, _)| *stream)
     }
 
-    /// Latency in total: the most that an input declares, and our own on top. One pass: every buffer of a
-    /// standby asks.
+    /// Latency in total: the most that an input declares and takes by habit, and our own on top. One pass: every
+    /// buffer of a standby asks.
     pub(super) fn reported_latency(&self) -> (gst::ClockTime, Option<gst::ClockTime>) {
+        self.total_latency(|input| input.allowance.nanos())
+    }
+
+    /// Without what was learned of the inputs: what is in step leaves no later for that.
+    pub(super) fn promised_latency(&self) -> gst::ClockTime {
+        self.total_latency(|_| 0).0
+    }
+
+    fn total_latency(
+        &self,
+        learned: impl Fn(&Input) -> u64,
+    ) -> (gst::ClockTime, Option<gst::ClockTime>) {
         let (mut min, mut max) = (gst::ClockTime::ZERO, None::<gst::ClockTime>);
         for input in self.inputs.values() {
             let answers = input.sinks.values().filter_map(|sink| sink.upstream);
+            let mut declared = gst::ClockTime::ZERO;
             for upstream in answers.filter(|upstream| upstream.live) {
-                min = min.max(upstream.min);
+                declared = declared.max(upstream.min);
                 max = max.into_iter().chain(upstream.max).min();
             }
+            let late = gst::ClockTime::from_nseconds(learned(input));
+            min = min.max(declared.saturating_add(late));
         }
         let min = min.saturating_add(self.latency);
         // An input that can hold back little cannot be asked for more, but what we add is held
@@ -302,6 +327,8 @@ impl Default for Input {
             goes_on_at: None,
             fed_since: None,
             rest: Rest::default(),
+            reader: Reader::default(),
+            allowance: Allowance::default(),
         }
     }
 }
@@ -315,6 +342,7 @@ impl Input {
         self.goes_on_at = None;
         self.fed_since = None;
         self.rest.reset();
+        self.allowance.restart();
         for sink in self.sinks.values_mut() {
             sink.renew();
             sink.lags = false;
@@ -389,11 +417,13 @@ impl Sink {
             rhythm: Rhythm::default(),
             ageing: Ageing::default(),
             pace: Pace::default(),
+            habit: Habit::default(),
             stamp: None,
             announce: true,
             lags: false,
             begun: false,
             open: false,
+            refused_key: false,
             floor: i64::MIN,
             catch_up: false,
             eos: false,
@@ -427,9 +457,11 @@ impl Sink {
         self.standby.clear();
         self.rhythm = Rhythm::default();
         self.ageing = Ageing::default();
+        self.habit = Habit::default();
         self.pace = Pace::default();
         self.begun = false;
         self.open = false;
+        self.refused_key = false;
         self.announce = true;
     }
 

@@ -160,6 +160,15 @@ impl Timeline {
         jumped && last.is_some_and(|(_, before)| is_far(ts, before))
     }
 
+    /// How late a buffer comes, beyond its place in the output's time and what is declared; `None` as long as that
+    /// place is not known.
+    pub fn late_by(&self, arrival: u64, ts: i64) -> Option<i64> {
+        let offset = self.offset.filter(|_| self.settled || self.frozen)?;
+        let declared = if self.live { self.latency } else { 0 };
+        let due = ts.saturating_add(offset).saturating_add(declared);
+        Some(signed(arrival).saturating_sub(due))
+    }
+
     /// How late the input is by habit: the least delay of late, where the output has it. What was before says
     /// nothing of one whose way has become longer.
     pub fn lateness(&self) -> i64 {

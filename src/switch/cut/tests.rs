@@ -59,14 +59,23 @@ fn raw_pieces_from_memory_that_are_late_are_not_sent() {
 }
 
 #[test]
-fn the_newest_piece_of_an_input_that_is_always_late_is_sent() {
-    let late = situation(Coding::Raw, sent_up_to(3), 60 * FRAME);
-    assert_eq!(find(&late, &[frame(10, true)]), Cut::Ready);
-    let by_habit = Situation {
-        lateness: 40 * FRAME,
-        ..late
-    };
-    assert_eq!(find(&by_habit, &[frame(10, true)]), at(0));
+fn the_newest_piece_is_sent_however_late_it_is() {
+    for now in [10, 60, 600] {
+        let late = situation(Coding::Raw, sent_up_to(3), now * FRAME);
+        assert_eq!(find(&late, &[frame(10, true)]), at(0));
+        assert_eq!(follow(&late, &[frame(10, true)], i64::MIN), 0);
+    }
+}
+
+#[test]
+fn a_late_input_is_waited_for_until_it_has_come_up_to_the_output() {
+    // It comes 10 frames late: its piece for the output's end is there that much later.
+    assert_eq!(awaited_until(100, 300, 310, 0), 110);
+    assert_eq!(awaited_until(100, 300, 310, 40), 140);
+    // It is early, or its time stands still.
+    assert_eq!(awaited_until(100, 900, 310, 0), 100);
+    assert_eq!(awaited_until(100, 0, i64::MAX, 0), 100 + MOST_BEHIND);
+    assert_eq!(awaited_until(i64::MIN, 0, 0, 0), i64::MIN);
 }
 
 #[test]
@@ -315,6 +324,19 @@ fn any_coding() -> impl Strategy<Value = Coding> {
 }
 
 proptest! {
+    /// Whoever falls no further behind comes up to the output before the wait is over; and whatever comes, that is
+    /// over soon.
+    #[test]
+    fn nobody_who_comes_up_to_the_output_is_left_for_that(
+        from in 0i64..10_000, late in -500i64..1_000, latency in 0i64..2_000, at in 0i64..20_000,
+    ) {
+        const MS: i64 = 1_000_000;
+        let until = awaited_until(from * MS, (at - late) * MS, at * MS, latency * MS);
+        prop_assert!(until >= (from + late) * MS);
+        prop_assert!(until >= (from + latency) * MS);
+        prop_assert!(until <= (from + latency.max(1_000)) * MS);
+    }
+
     /// Against the naive answer, picture by picture: each is shown whole, or not at all.
     #[test]
     fn pictures_of_a_group_are_shown_from_where_they_lie_behind_the_end(

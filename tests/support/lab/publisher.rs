@@ -235,8 +235,14 @@ fn drawn(url: &str, picture: &Picture) -> Vec<String> {
             gop = picture.gop
         )));
     }
-    args.extend(words("-f flv"));
-    args.push(url.to_owned());
+    // MPEG-TS as ffmpeg makes it by itself: frames of audio by the packet.
+    let format = if url.starts_with("udp:") {
+        "mpegts"
+    } else {
+        "flv"
+    };
+    args.extend(words("-f"));
+    args.extend([format.to_owned(), url.to_owned()]);
     args
 }
 

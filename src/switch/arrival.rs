@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MPL-2.0
+//! What a buffer that arrives says of its input: that it lives, and how late it is. Nothing here is sent.
+
+use super::brain::Outbox;
+use super::cut;
+use super::pace::Times;
+use super::pad::Place;
+use super::state::{Sink, State, signed};
+use crate::policy::Moment;
+use gst::subclass::prelude::*;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Nobody waits longer than this for a key frame that is due.
+const LONGEST_GOP: i64 = 10_000_000_000;
+
+impl State {
+    /// A buffer is a sign of life. But one of the active input counts only when its stream is sent, or may be
+    /// soon: what is refused for ever shows nothing. Returns whether the policy is to hear of it at once.
+    pub(super) fn note_life(
+        &mut self,
+        place: &Place,
+        times: Times,
+        key: bool,
+        now: Moment,
+    ) -> bool {
+        let is_sent = self.is_sent(place.input);
+        let Some(sink) = self.sink_mut(place.input, place.stream) else {
+            return false;
+        };
+        let last = sink.stamp.filter(|_| is_sent && !sink.open);
+        let Some(last) = last else {
+            sink.stamp = Some(now);
+            return std::mem::take(&mut sink.announce);
+        };
+        sink.refused_key |= key;
+        let until = self.awaited_until(place, times, now).min(now);
+        if let Some(sink) = self.sink_mut(place.input, place.stream) {
+            sink.stamp = Some(last.max(until));
+        }
+        false
+    }
+
+    /// Until when a stream of the active input is waited for that is not sent yet.
+    fn awaited_until(&self, place: &Place, times: Times, now: Moment) -> Moment {
+        let latency = signed(self.reported_latency().0.nseconds());
+        let output = self.outputs.get(&place.stream);
+        let end = output.and_then(|output| output.position);
+        let Some(input) = self.inputs.get(&place.input) else {
+            return now;
+        };
+        let Some(sink) = input.sinks.get(&place.stream) else {
+            return now;
+        };
+        let now = signed(now.nanos());
+        let from = end.map_or(sink.floor, |position| position.end.max(sink.floor));
+        // Nothing can be sent before the next key frame.
+        let key = sink.rhythm.next().map(|next| input.timeline.place(next));
+        let due = key.filter(|at| !sink.refused_key && *at < now.saturating_add(LONGEST_GOP));
+        let from = due.map_or(from, |at| from.max(at));
+        let start = input.timeline.place(times.start);
+        let until = cut::awaited_until(from, start, now, latency);
+        Moment::from_nanos(u64::try_from(until).unwrap_or(0))
+    }
+
+    /// How late it is, where it is seen for the first time.
+    pub(super) fn note_lateness(
+        &mut self,
+        place: &Place,
+        times: Times,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
+        let Some(input) = self.inputs.get_mut(&place.input) else {
+            return;
+        };
+        let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
+        let freed = input.sinks.values().map(freed).max().unwrap_or(0);
+        let came = input.reader.came(now.nanos(), freed);
+        let Some(late) = input.timeline.late_by(came, times.order) else {
+            return;
+        };
+        let Some(sink) = input.sinks.get_mut(&place.stream) else {
+            return;
+        };
+        let Some(seen) = sink.habit.note(now.nanos(), times.order, late) else {
+            return;
+        };
+        let before = self.reported_latency();
+        if let Some(input) = self.inputs.get_mut(&place.input) {
+            input.allowance.cover(seen, !input.timeline.is_live());
+            let habits = || input.sinks.values().map(|sink| &sink.habit);
+            if habits().all(|habit| habit.is_known() || !habit.has_begun()) {
+                input.allowance.settle();
+            }
+        }
+        outbox.latency_changed |= before != self.reported_latency();
+    }
+}
