@@ -52,7 +52,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
 ];
 
 /// Files, or folders of them, that know numbers only.
-const PURE: [&str; 25] = [
+const PURE: &[&str] = &[
     "policy/",
     "redact.rs",
     "switch/ageing.rs",
