@@ -23,6 +23,11 @@ const HABIT: u32 = 8;
 const JUMP: i64 = 1_000_000_000;
 /// No live input is so far ahead of the clock by right: what was sent was old, and came in a burst.
 const AHEAD: i64 = 500_000_000;
+/// A delay that falls below the least one by more than this is no jitter: it comes out of a burst.
+const EARLIER: i64 = 200_000_000;
+/// Two streams of a burst may lie so close together that they look like real time; over this long none does. Only behind
+/// a burst that is known: an input that begins is not to wait.
+const PACE: i64 = 50_000_000;
 /// The least delay is that of this long.
 const WINDOW: u64 = 4_000_000_000;
 const BUCKET: u64 = 500_000_000;
@@ -65,6 +70,8 @@ pub struct Timeline {
     /// Arrival and timestamp since when it is watched whether it comes in real time.
     pace: Option<(u64, i64)>,
     settled: bool,
+    /// There has been a burst, or a jump.
+    wary: bool,
     /// Buffers since the reset.
     seen: u32,
 }
@@ -100,6 +107,7 @@ impl Timeline {
     pub fn reset(&mut self) {
         self.offset = None;
         self.last = None;
+        self.wary = false;
         self.unsettle();
     }
 
@@ -147,13 +155,15 @@ impl Timeline {
             return false;
         }
         let jumped = last.is_some_and(|(before, _)| is_far(delay, before));
-        if jumped {
+        let ran_ahead = self.is_earlier_than_ever(arrival, delay);
+        if jumped || ran_ahead {
+            self.wary = true;
             self.unsettle();
         }
         self.seen = self.seen.saturating_add(1);
         self.settle(arrival, ts);
         self.remember(arrival, delay);
-        if let Some(least) = self.delays.iter().map(|d| d.1).min() {
+        if let Some(least) = self.least() {
             self.offset = Some(self.choose(least));
         }
         // After a silence of the network the delay jumps too, but the timestamps go on.
@@ -211,8 +221,7 @@ impl Timeline {
     /// Moves the offset towards the least delay, too slowly to be noticed.
     fn follow_drift(&mut self, arrival: u64) {
         let since = self.followed.replace(arrival).unwrap_or(arrival);
-        let least = self.delays.iter().map(|delay| delay.1).min();
-        let (Some(offset), Some(least)) = (self.offset, least) else {
+        let (Some(offset), Some(least)) = (self.offset, self.least()) else {
             return;
         };
         if !self.live || self.base == TimeBase::Guess && offset == 0 {
@@ -249,11 +258,18 @@ impl Timeline {
         let took = signed(arrival.saturating_sub(since));
         // What lies before that is of another stream, and says nothing of the pace.
         let came = ts.saturating_sub(from);
-        let in_real_time = came > 0 && came <= took.saturating_mul(2);
-        if in_step || in_real_time {
+        let too_fast = came > took.saturating_mul(2);
+        if in_step {
             self.settled = true;
-        } else if came > 0 {
+        } else if too_fast {
             self.pace = Some((arrival, ts));
+        } else if came > 0 && (took >= PACE || !self.wary) {
+            if !self.settled {
+                // Nothing of a burst counts: a demuxer that follows the pace of what arrives, as tsdemux does, loses
+                // its place in time there, and its timestamps go forth and back until it has found it again.
+                self.delays.clear();
+            }
+            self.settled = true;
         }
     }
 
@@ -266,6 +282,18 @@ impl Timeline {
         } else {
             delay
         }
+    }
+
+    /// In a burst each is a little earlier than the one before, so it is held against what was before the burst.
+    fn is_earlier_than_ever(&self, arrival: u64, delay: i64) -> bool {
+        let before = self.delays.iter().filter(|d| d.0 < arrival / BUCKET);
+        let least = before.map(|delay| delay.1).min();
+        least.is_some_and(|least| delay < least.saturating_sub(EARLIER))
+    }
+
+    /// The least delay of the window.
+    fn least(&self) -> Option<i64> {
+        self.delays.iter().map(|delay| delay.1).min()
     }
 
     fn remember(&mut self, arrival: u64, delay: i64) {

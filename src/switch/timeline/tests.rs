@@ -60,6 +60,31 @@ fn a_burst_is_not_settled_until_it_comes_in_real_time() {
     assert!(line.is_settled());
 }
 
+/// As tsdemux stamps a burst behind a silence: some as before, the others later by the silence, and back step by step.
+#[test]
+fn what_a_demuxer_makes_up_in_a_burst_moves_nothing() {
+    for as_before in [0, 3] {
+        let mut line = sender();
+        let sent = |i: u64| (i * 40 * MS) as i64;
+        (0..100).for_each(|i| _ = line.observe(10 * S + i * 40 * MS, sent(i), 0));
+        let offset = line.offset();
+        for i in 100..140 {
+            let made_up = match i - 100 {
+                i if i < as_before => 0,
+                i => [1600, 1200, 800, 400][i as usize / 10] * MS as i64,
+            };
+            line.observe(15_540 * MS + i * MS / 10, sent(i) + made_up, 0);
+            if i == 109 {
+                // Of another stream, and so near that it looks like real time.
+                line.observe(15_556 * MS, sent(i) + made_up + 5 * MS as i64, 0);
+            }
+        }
+        (140..200).for_each(|i| _ = line.observe(10 * S + i * 40 * MS, sent(i), 0));
+        assert_eq!(line.offset(), offset);
+        assert!(line.is_settled());
+    }
+}
+
 #[test]
 fn what_another_stream_brings_in_a_burst_is_not_taken_for_real_time() {
     let mut line = sender();
