@@ -153,6 +153,7 @@ fn normalisers(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, Error> {
     if parser.has_property("config-interval") {
         // Parameter sets before every key frame: any of them may be the first after a cut.
         parser.set_property("config-interval", -1i32);
+        keep_delta_unit(&parser);
     }
     Ok(vec![parser, filter(&form)?])
 }
@@ -161,6 +162,33 @@ fn filter(form: &gst::Caps) -> Result<gst::Element, Error> {
     let filter = make("capsfilter")?;
     filter.set_property("caps", form);
     Ok(filter)
+}
+
+/// h264parse and h265parse of 1.22 take the first frame behind a `codec_data` for a key frame, whatever it is. A sender
+/// that is joined between two key frames begins with one that nobody can decode, and whoever gave it knows that.
+fn keep_delta_unit(parser: &gst::Element) {
+    let (Some(sink), Some(src)) = (parser.static_pad("sink"), parser.static_pad("src")) else {
+        return;
+    };
+    let src = src.downgrade();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |sink, info| {
+        let caps = sink.current_caps();
+        let caps = caps.as_ref().and_then(|caps| caps.structure(0));
+        let is_delta =
+            |buffer: &&gst::Buffer| buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
+        if caps.is_some_and(|caps| caps.has_field("codec_data"))
+            && let Some(pts) = info.buffer().filter(is_delta).map(|buffer| buffer.pts())
+            && let Some(src) = src.upgrade()
+        {
+            src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                if let Some(buffer) = info.buffer_mut().filter(|buffer| buffer.pts() == pts) {
+                    buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+                }
+                gst::PadProbeReturn::Remove
+            });
+        }
+        gst::PadProbeReturn::Remove
+    });
 }
 
 /// The parser of a codec and the one form in which it leaves. None: the codec has no parser or
@@ -281,6 +309,68 @@ mod tests {
         ] {
             let route = Route::of(Some(&caps(text))).expect(text);
             assert!(matches!(route, Route::Stream(..)), "{text}");
+        }
+    }
+
+    /// Which frames come out as key frames, of those from the fifth on; every tenth is one.
+    fn key_frames(codec: &str, form: &str) -> Vec<usize> {
+        use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+        use std::sync::{Arc, Mutex};
+
+        let line = format!(
+            "videotestsrc num-buffers=30 ! video/x-raw,width=64,height=64 \
+             ! x{codec}enc tune=zerolatency key-int-max=10 ! h{codec}parse \
+             ! {form},alignment=au ! identity name=joined ! fakesink name=end"
+        );
+        let pipeline = gst::parse::launch(&line).expect(&line);
+        let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+        let joined = pipeline.by_name("joined").expect("an element");
+        let end = pipeline.by_name("end").expect("a sink");
+        let chain = normalisers(&caps(form)).expect("a parser");
+        joined.unlink(&end);
+        pipeline.add_many(&chain).expect("room");
+        let line = std::iter::once(&joined).chain(&chain).chain([&end]);
+        gst::Element::link_many(line).expect("links");
+        let [sent, came] = [0, 4].map(AtomicUsize::new);
+        let keys: Arc<Mutex<Vec<usize>>> = Arc::default();
+        let pad = joined.static_pad("src").expect("a pad");
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            match sent.fetch_add(1, Relaxed) {
+                0..4 => gst::PadProbeReturn::Drop,
+                _ => gst::PadProbeReturn::Ok,
+            }
+        });
+        let (noted, pad) = (keys.clone(), end.static_pad("sink").expect("a pad"));
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let flags = info.buffer().map(|buffer| buffer.flags());
+            let number = came.fetch_add(1, Relaxed);
+            if flags.is_some_and(|flags| !flags.contains(gst::BufferFlags::DELTA_UNIT)) {
+                noted.lock().expect("keys").push(number);
+            }
+            gst::PadProbeReturn::Ok
+        });
+        pipeline.set_state(gst::State::Playing).expect("PLAYING");
+        let ends = [gst::MessageType::Eos, gst::MessageType::Error];
+        let bus = pipeline.bus().expect("a bus");
+        let ended = bus.timed_pop_filtered(gst::ClockTime::from_seconds(20), &ends);
+        assert!(ended.is_some_and(|ended| ended.type_() == gst::MessageType::Eos));
+        pipeline.set_state(gst::State::Null).expect("NULL");
+        std::mem::take(&mut *keys.lock().expect("keys"))
+    }
+
+    #[test]
+    fn what_begins_between_two_key_frames_begins_with_none() {
+        for (codec, form) in [
+            ("264", "video/x-h264,stream-format=avc"),
+            ("265", "video/x-h265,stream-format=hvc1"),
+        ] {
+            gst::init().expect("GStreamer");
+            let keys = key_frames(codec, form);
+            assert_eq!(
+                keys.first().map(|key| key % 10),
+                Some(0),
+                "{form}: {keys:?}"
+            );
         }
     }
 
