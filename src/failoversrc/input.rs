@@ -9,7 +9,8 @@ const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
 /// One that takes longer hangs, or serves somebody else.
 const ELEMENT_HELD: Span = Span::from_secs(1);
 
-/// A server that was to say when there is something to play may have lost its word.
+/// A server that was to say when there is something to play may have lost its word, and a sender that was to call may
+/// be kept out by one that is there and sends nothing.
 const ABSENT_MOST: Span = Span::from_secs(60);
 
 /// Where an input's source is.
@@ -57,6 +58,8 @@ pub(super) struct Life {
     retry: Retry,
     startup: Span,
     attempts: u64,
+    /// Its source waits to be called.
+    called: bool,
     /// Since when its element is not free.
     held_since: Option<Moment>,
 }
@@ -68,8 +71,15 @@ impl Life {
             retry,
             startup,
             attempts: 0,
+            called: false,
             held_since: None,
         }
+    }
+
+    /// Its sources wait to be called, and are left alone while nobody calls: a new one would close the port for as long
+    /// as the old one takes to give it back, and whoever calls then finds nobody.
+    pub(super) fn set_called(&mut self, called: bool) {
+        self.called = called;
     }
 
     /// For the next time that it is silent.
@@ -108,7 +118,7 @@ impl Life {
         self.attempts = self.attempts.saturating_add(1);
         self.held_since = None;
         self.retry.attempt_started(now);
-        let patience = now.after(self.retry.patience(self.startup));
+        let patience = now.after(self.listens_for());
         self.phase = Phase::Running {
             flowing_since: None,
             patience,
@@ -148,7 +158,7 @@ impl Life {
     /// It stalled: it may come back by itself, and is listened to for a while.
     pub(super) fn fell_silent(&mut self, now: Moment) {
         self.note_session(now);
-        let listen = self.retry.patience(self.startup);
+        let listen = self.listens_for();
         if let Phase::Running {
             flowing_since,
             patience,
@@ -250,6 +260,14 @@ impl Life {
             Phase::Running { absent: true, .. } => "awaited",
             Phase::Running { .. } => "connecting",
             Phase::Ended => "ended",
+        }
+    }
+
+    /// How long a silent source is listened to.
+    fn listens_for(&self) -> Span {
+        match self.called {
+            true => ABSENT_MOST,
+            false => self.retry.patience(self.startup),
         }
     }
 
@@ -416,6 +434,19 @@ mod tests {
         assert!(life.failed(at(200), Again::Soon), "its failure ends it");
         life.absent(at(300));
         assert!(!life.is_absent(), "a late word of one that is gone");
+    }
+
+    #[test]
+    fn a_source_that_waits_to_be_called_is_left_alone() {
+        let mut life = life();
+        life.set_called(true);
+        life.want(at(0));
+        life.begun(at(0));
+        assert_eq!(life.wake(at(59_999)), None);
+        life.flows(at(59_999));
+        life.fell_silent(at(100_000));
+        assert_eq!(life.due(), Some(at(160_000)));
+        assert!(life.failed(at(105_000), Again::Soon), "its end ends it");
     }
 
     #[test]

@@ -150,6 +150,14 @@ impl Description {
         }
     }
 
+    /// Whether its source waits to be called by the sender.
+    pub(crate) fn is_called(&self) -> bool {
+        match self {
+            Self::Uri(uri) => uri::is_called(uri),
+            Self::Element(_) => false,
+        }
+    }
+
     /// Builds a fresh source for one attempt.
     pub(crate) fn build(&self, name: &str) -> Result<Source, Error> {
         match self {

@@ -54,6 +54,21 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     })
 }
 
+/// SRT in the mode that listens, which is the one of a URI without a host as well.
+pub(super) fn is_called(uri: &str) -> bool {
+    if redact::scheme(uri) != "srt" {
+        return false;
+    }
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    let mode = query
+        .split('&')
+        .filter_map(|pair| pair.strip_prefix("mode="));
+    match mode.last() {
+        Some(mode) => mode == "listener",
+        None => matches!(redact::host(uri).as_bytes(), [] | [b':', ..]),
+    }
+}
+
 /// RTSP's jitter buffers put packets on the running time. Other protocols give the sender's clock,
 /// or none.
 pub(super) fn timestamps(uri: &str) -> Timestamps {
@@ -97,5 +112,33 @@ fn set_up(source: &gst::Element) {
         // Retrying is not done here.
         Some("souphttpsrc") => source.set_property("retries", 0i32),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_called;
+
+    #[test]
+    fn srt_that_listens_is_called() {
+        for uri in [
+            "srt://:7001",
+            "SRT://:7001?latency=100",
+            "srt://127.0.0.1:7001?mode=listener",
+            "srt://0.0.0.0:7001?latency=100&mode=listener",
+        ] {
+            assert!(is_called(uri), "{uri}");
+        }
+        for uri in [
+            "srt://host:7001",
+            "srt://host:7001?mode=caller",
+            "srt://:7001?mode=caller",
+            "srt://host:7001?mode=rendezvous",
+            "srt://host:7001?streamid=mode=listener",
+            "udp://:7001",
+            "rtsp://host/path?mode=listener",
+        ] {
+            assert!(!is_called(uri), "{uri}");
+        }
     }
 }

@@ -47,6 +47,7 @@ impl Owner {
         );
         match built {
             Ok(source) => {
+                input.life.set_called(input.description.is_called());
                 input.life.begun(now);
                 if !shell.prepare(self.run, input.id, number, &input.description, &source) {
                     shell.withdraw(input.id, number, &source);
