@@ -15,6 +15,8 @@ gstreamer_packages=(gstreamer1.0-tools gstreamer1.0-plugins-{base,good,bad,ugly}
 lab_packages=(nginx libnginx-mod-rtmp ffmpeg fonts-dejavu-core)
 window_packages=(gstreamer1.0-x gstreamer1.0-alsa)
 test_packages=(python3-venv chromium python3-gi gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0 valgrind coturn iproute2)
+# GStreamer's RTSP server, led from a script.
+rtsp_packages=(python3-gi gir1.2-gst-rtsp-server-1.0)
 
 # The npm that a Node.js from elsewhere brings is as good.
 command -v npm >/dev/null || test_packages+=(nodejs npm)
@@ -53,7 +55,10 @@ install_debian_packages() {
     collect_missing "for a real RTMP server and publishers on this machine" "${lab_packages[@]}"
     case $purpose in
         window) collect_missing "to show the video in a window" "${window_packages[@]}" ;;
-        test) collect_missing "for the Python example, the leak test and tests with WebRTC" "${test_packages[@]}" ;;
+        test)
+            collect_missing "for the Python example, the leak test and tests with WebRTC" "${test_packages[@]}"
+            collect_missing "for a real RTSP server in the tests" "${rtsp_packages[@]}"
+            ;;
     esac
     ((${#missing[@]})) || return 0
 
@@ -167,10 +172,10 @@ require_programs() {
     printf '  - %s\n' "${missing[@]}" >&2
     case $(. /etc/os-release 2>/dev/null && echo "${ID:-} ${ID_LIKE:-}" || uname -s) in
         *fedora* | *rhel*)
-            say "Fedora: dnf install gcc pkgconf gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-bad-free-devel libnice-gstreamer1 gstreamer1-plugins-{base,good,bad-free,ugly} gstreamer1-plugin-libav nginx nginx-mod-rtmp ffmpeg dejavu-sans-fonts python3-gobject valgrind (some of them from RPM Fusion)"
+            say "Fedora: dnf install gcc pkgconf gstreamer1-devel gstreamer1-plugins-base-devel gstreamer1-plugins-bad-free-devel libnice-gstreamer1 gstreamer1-plugins-{base,good,bad-free,ugly} gstreamer1-plugin-libav nginx nginx-mod-rtmp ffmpeg dejavu-sans-fonts python3-gobject gstreamer1-rtsp-server valgrind (some of them from RPM Fusion)"
             ;;
         *arch*)
-            say "Arch: pacman -S gcc pkgconf gstreamer gst-plugins-{base,good,bad,ugly} gst-libav libnice nginx nginx-mod-rtmp ffmpeg ttf-dejavu python-gobject valgrind (nginx-mod-rtmp may be in the AUR)"
+            say "Arch: pacman -S gcc pkgconf gstreamer gst-plugins-{base,good,bad,ugly} gst-libav libnice nginx nginx-mod-rtmp ffmpeg ttf-dejavu python-gobject gst-rtsp-server valgrind (nginx-mod-rtmp may be in the AUR)"
             ;;
         *Darwin*)
             say "macOS: brew install pkgconf gstreamer ffmpeg pygobject3, and an nginx with its RTMP module (brew tap denji/nginx; brew install nginx-full --with-rtmp-module)"

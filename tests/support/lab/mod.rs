@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The lab: a real RTMP server and real publishers on loopback, and the faults to try on them.
+//! The lab: real servers and publishers on loopback (RTMP, RTSP, SRT, MPEG-TS over UDP, WebRTC), and the faults to
+//! try on them.
 //!
 //! It owns the processes it starts and the folder they write to, and takes both down when it is
 //! dropped. It knows nothing of GStreamer. Shared by the integration tests and the demo:
@@ -18,6 +19,7 @@ mod away;
 mod chromium;
 mod process;
 mod publisher;
+mod sender;
 mod server;
 mod turn;
 mod whep;
@@ -26,7 +28,7 @@ pub(crate) use away::Away;
 pub(crate) use chromium::Chromium;
 pub(crate) use process::{Process, Scratch};
 pub(crate) use publisher::{Picture, Publisher, Reel};
-pub(crate) use server::{Server, free_port, poll_until};
+pub(crate) use server::{Server, free_port, free_udp_port, poll_until};
 pub(crate) use turn::TurnServer;
 pub(crate) use whep::{SCRIPT, WHEP_FPS, WhepServer, python};
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! A live publisher: ffmpeg, sending a picture that says who it is and a tone, or what it is given.
+//! A live publisher: ffmpeg, sending a picture that says who it is and a tone; or what it is given, by the program that
+//! speaks the protocol (`sender.rs`).
 //!
 //! Owns what is sent and the sending process. Knows nothing of who plays it.
 
@@ -10,8 +11,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::process::{Process, Scratch};
+use super::sender::Sender;
 
-const QUIETLY: &str = "-hide_banner -loglevel warning -nostdin -progress pipe:1 -stats_period 0.1";
+pub(super) const QUIETLY: &str =
+    "-hide_banner -loglevel warning -nostdin -progress pipe:1 -stats_period 0.1";
 const PUBLISH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// What a publisher sends. H.264 and AAC.
@@ -133,7 +136,7 @@ impl Publisher {
         })
     }
 
-    /// Waits until the server has taken the first media; an error when that does not happen.
+    /// Waits until the first media have been sent, or can be asked for; an error when that does not happen.
     pub(crate) fn wait_until_publishing(&mut self) -> io::Result<()> {
         match self.first_output.recv_timeout(PUBLISH_DEADLINE) {
             Ok(()) => Ok(()),
@@ -173,15 +176,19 @@ impl Publisher {
 }
 
 fn launch(folder: &Scratch, url: &str, content: &Content) -> io::Result<(Process, Receiver<()>)> {
-    let log = folder.path().join("ffmpeg.log");
-    let mut process = match content {
-        Content::Picture(picture) => Process::spawn("ffmpeg", &drawn(url, picture), &log)?,
+    let log = folder.path().join("publisher.log");
+    let (mut process, says_so): (_, fn(&str) -> bool) = match content {
+        Content::Picture(picture) => {
+            let process = Process::spawn("ffmpeg", &drawn(url, picture), &log)?;
+            (process, has_sent)
+        }
         Content::Reel(reel) => {
-            let mut process = Process::spawn_fed("ffmpeg", &relayed(url), &log)?;
+            let sender = Sender::to(url)?;
+            let mut process = Process::spawn_fed(&sender.program, &sender.args, &log)?;
             let (reel, stdin) = (reel.clone(), process.take_stdin());
             // It ends with the process, which breaks the pipe.
             thread::spawn(move || stdin.map(|mut stdin| reel(&mut stdin)));
-            process
+            (process, sender.says_so)
         }
     };
     let (sender, receiver) = sync_channel(1);
@@ -189,8 +196,7 @@ fn launch(folder: &Scratch, url: &str, content: &Content) -> io::Result<(Process
         // Reads to the end, since a full pipe would hold the publisher up.
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let microseconds = line.strip_prefix("out_time_us=");
-                if microseconds.and_then(|us| us.trim().parse().ok()) > Some(0_i64) {
+                if says_so(&line) {
                     let _ = sender.try_send(());
                 }
             }
@@ -199,17 +205,10 @@ fn launch(folder: &Scratch, url: &str, content: &Content) -> io::Result<(Process
     Ok((process, receiver))
 }
 
-/// Nothing is probed, held back or put in another order.
-fn relayed(url: &str) -> Vec<String> {
-    let mut args = words(QUIETLY);
-    args.extend(words(
-        "-fflags nobuffer -probesize 2048 -analyzeduration 0 -f flv -i pipe:0",
-    ));
-    args.extend(words(
-        "-c copy -max_interleave_delta 1 -flush_packets 1 -f flv",
-    ));
-    args.push(url.to_owned());
-    args
+/// Whether a line of ffmpeg's progress says that something has left.
+pub(super) fn has_sent(line: &str) -> bool {
+    let microseconds = line.strip_prefix("out_time_us=");
+    microseconds.and_then(|us| us.trim().parse().ok()) > Some(0_i64)
 }
 
 fn drawn(url: &str, picture: &Picture) -> Vec<String> {
