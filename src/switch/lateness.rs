@@ -14,9 +14,9 @@ const RECENT: usize = 8;
 const OBVIOUS: (i64, usize) = (100_000_000, 2);
 /// What is less may be a busy machine's.
 const LESS: usize = 6;
-/// In step: a frame of audio waits for the picture that it is interleaved with, 40 ms at 25 frames/s. Audio sinks
-/// play what is about that much off as it comes (`alignment-threshold`).
-const IN_STEP: i64 = 50_000_000;
+/// In step: at 25 frames/s, audio that is interleaved with pictures waits 40 ms for the next one and is 21 ms
+/// long, and threads add some.
+const IN_STEP: i64 = 80_000_000;
 /// What is paced by the clock is early, and waits: late at all, it is by habit.
 const PACED: i64 = 20_000_000;
 /// The latency grows by such steps, so that it rarely grows: each time, sinks stand still for as long.

@@ -86,7 +86,7 @@ fn the_latency_grows_by_steps_and_never_beyond_reason() {
         allowance.cover(always(late), false);
         allowance.nanos() / MS as u64
     };
-    let late = [-300, 50, 345, 365, 100, 381, 6_000, 5_000];
+    let late = [-300, 80, 345, 365, 100, 381, 6_000, 5_000];
     let nanos = late.map(|late| after(&mut allowance, late));
     assert_eq!(nanos, [0, 0, 380, 380, 380, 420, 420, 5_040]);
 }
@@ -100,15 +100,15 @@ fn the_less_it_is_the_longer_it_is_looked_at_unless_it_is_paced() {
         allowance.nanos() / MS as u64
     };
     assert_eq!((added(300, 1, false), added(300, 2, false)), (0, 340));
-    assert_eq!((added(80, 5, false), added(80, 6, false)), (0, 120));
-    assert_eq!((added(45, 8, false), added(20, 8, true)), (0, 0));
+    assert_eq!((added(81, 5, false), added(81, 6, false)), (0, 120));
+    assert_eq!((added(80, 8, false), added(20, 8, true)), (0, 0));
     assert_eq!((added(45, 1, true), added(45, 2, true)), (0, 80));
 }
 
 #[test]
 fn the_next_attempt_keeps_the_latency_until_its_own_habit_is_known() {
     // What it takes itself, and what is kept then.
-    for (late, kept) in [(50, 0), (51, 80), (345, 420), (500, 540)] {
+    for (late, kept) in [(80, 0), (81, 120), (345, 420), (500, 540)] {
         let mut allowance = Allowance::default();
         allowance.cover(always(390), false);
         allowance.restart();
