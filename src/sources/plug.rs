@@ -106,6 +106,7 @@ impl SourceBin {
                 .sync_state_with_parent()
                 .map_err(|_| failed("start a parser"))?;
         }
+        keep_headers(pad);
         pad.link(&sink).map_err(|_| failed("link a parser"))?;
         Ok(())
     }
@@ -143,6 +144,20 @@ impl SourceBin {
             gst::element_error!(self, gst::CoreError::Pad, ("cannot expose {}", name));
         }
     }
+}
+
+/// souphttpsrc tells downstream what it has asked its server for, with the address and all that authorises it. Whoever
+/// follows the outputs might show it.
+fn keep_headers(pad: &gst::Pad) {
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
+        let is_headers = info
+            .event()
+            .is_some_and(|event| event.has_name("http-headers"));
+        match is_headers {
+            true => gst::PadProbeReturn::Drop,
+            false => gst::PadProbeReturn::Ok,
+        }
+    });
 }
 
 fn queue() -> Result<gst::Element, Error> {

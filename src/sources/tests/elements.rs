@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! By element: everything that an application may hand over.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::channel;
 
 use super::uris::{assert_pads, play};
@@ -50,6 +51,59 @@ fn elements_with_a_pad_of_their_own_deliver() {
         ),
     ] {
         delivers(&described(text), &[(name, caps)]);
+    }
+}
+
+#[test]
+fn what_a_server_was_asked_for_stays_inside() {
+    for text in [
+        "videotestsrc name=in",
+        "videotestsrc name=in ! x264enc tune=zerolatency",
+    ] {
+        let description = described(text);
+        let Description::Element(element) = &description else {
+            continue;
+        };
+        let bin = element.downcast_ref::<gst::Bin>();
+        let first = bin.map_or(Some(element.clone()), |bin| bin.by_name("in"));
+        let first = first.and_then(|first| first.static_pad("src"));
+        // souphttpsrc says it before anybody knows what comes.
+        let mask = gst::PadProbeType::EVENT_DOWNSTREAM;
+        let said = AtomicBool::new(false);
+        first.expect("a source").add_probe(mask, move |pad, _| {
+            // What it sends itself comes by here, too.
+            if said.swap(true, Relaxed) {
+                return gst::PadProbeReturn::Ok;
+            }
+            let headers = gst::Structure::builder("http-headers").field("uri", "http://me:pw@h/");
+            pad.push_event(gst::event::CustomDownstreamSticky::new(headers.build()));
+            gst::PadProbeReturn::Remove
+        });
+        let source = description.build("source").expect("source");
+        let (tell, told) = channel();
+        source.bin.connect_pad_added(move |_, pad| {
+            let tell = tell.clone();
+            let mask = gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::BUFFER;
+            pad.add_probe(mask, move |pad, info| {
+                let is_headers = |event: &gst::EventRef| event.has_name("http-headers");
+                let event = info.event().is_some_and(|event| is_headers(event));
+                let mut is_kept = false;
+                pad.sticky_events_foreach(|event| {
+                    is_kept |= is_headers(event);
+                    std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+                });
+                let _ = tell.send((info.buffer().is_some(), event || is_kept));
+                gst::PadProbeReturn::Ok
+            });
+        });
+        let player = Player::start(source);
+        let mut seen = std::iter::from_fn(|| told.recv_timeout(PATIENCE).ok());
+        let until_it_flows = seen
+            .by_ref()
+            .map_while(|(buffer, shown)| (!buffer).then_some(shown));
+        assert!(until_it_flows.chain([false]).all(|shown| !shown), "{text}");
+        assert_eq!(seen.next().map(|(_, shown)| shown), Some(false), "{text}");
+        player.stop();
     }
 }
 
