@@ -60,10 +60,8 @@ pub(super) fn is_called(uri: &str) -> bool {
         return false;
     }
     let query = uri.split_once('?').map_or("", |(_, query)| query);
-    let mode = query
-        .split('&')
-        .filter_map(|pair| pair.strip_prefix("mode="));
-    match mode.last() {
+    let mut pairs = query.rsplit('&');
+    match pairs.find_map(|pair| pair.strip_prefix("mode=")) {
         Some(mode) => mode == "listener",
         None => matches!(redact::host(uri).as_bytes(), [] | [b':', ..]),
     }
