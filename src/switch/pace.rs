@@ -66,8 +66,10 @@ pub struct Said {
 /// How one stream goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pace {
-    /// Different times, the first `known` of them are set; the next one comes to `next`.
+    /// Different times in the order in which they came, the first `known` of them are set; the next one comes to `next`.
     remembered: [i64; REMEMBERED],
+    /// The same, the earliest first: each buffer asks for the steps between them.
+    sorted: [i64; REMEMBERED],
     known: usize,
     next: usize,
     /// The step from one buffer to the next, about; `None` before three have come.
@@ -110,19 +112,15 @@ impl Pace {
     /// The middle one of the steps between all that is remembered: a hole is no pace, nor does the order matter in which
     /// frames are decoded.
     fn middle_step(&self) -> Option<i64> {
-        let mut sorted = self.remembered;
-        let sorted = sorted.get_mut(..self.known)?;
-        sorted.sort_unstable();
+        let sorted = self.sorted.get(..self.known)?;
         let mut steps = [i64::MAX; REMEMBERED];
         let count = sorted.len().checked_sub(1).filter(|count| *count > 1)?;
-        for (step, (one, next)) in steps
-            .iter_mut()
-            .zip(sorted.iter().zip(sorted.iter().skip(1)))
-        {
+        let pairs = sorted.iter().zip(sorted.iter().skip(1));
+        for (step, (one, next)) in steps.iter_mut().zip(pairs) {
             *step = next.saturating_sub(*one);
         }
-        steps.sort_unstable();
-        steps.get((count - 1) / 2).copied()
+        let (_, middle, _) = steps.get_mut(..count)?.select_nth_unstable((count - 1) / 2);
+        Some(*middle)
     }
 
     fn believe_order(&mut self, order: i64, arrival: i64, live: bool) -> i64 {
@@ -154,17 +152,47 @@ impl Pace {
     }
 
     fn remember(&mut self, order: i64) {
-        let known = self.remembered.get(..self.known);
-        if known.is_some_and(|known| known.contains(&order)) {
+        let known = self.sorted.get(..self.known).unwrap_or_default();
+        let Err(mut place) = known.binary_search(&order) else {
             // Slices of one frame, or what comes with it.
             return;
+        };
+        let Some(slot) = self.remembered.get_mut(self.next) else {
+            return;
+        };
+        let oldest = std::mem::replace(slot, order);
+        let keeps_pace = self.keeps_pace(oldest, order);
+        let mut end = self.known;
+        if self.known == REMEMBERED {
+            let gone = known.binary_search(&oldest).unwrap_or(0);
+            self.sorted.copy_within(gone + 1.., gone);
+            place -= usize::from(gone < place);
+            end -= 1;
         }
-        if let Some(oldest) = self.remembered.get_mut(self.next) {
-            *oldest = order;
+        self.sorted.copy_within(place..end, place + 1);
+        if let Some(slot) = self.sorted.get_mut(place) {
+            *slot = order;
         }
         self.next = (self.next + 1) % REMEMBERED;
         self.known = (self.known + 1).min(REMEMBERED);
-        self.usual = self.middle_step();
+        if !keeps_pace {
+            self.usual = self.middle_step();
+        }
+    }
+
+    /// Whether the middle step stays where it is when the earliest of all goes and a later one than all comes: the step
+    /// that comes is the middle one, or lies on the same side of it as the step that goes. So it is, mostly.
+    fn keeps_pace(&self, oldest: i64, order: i64) -> bool {
+        let [first, second, .., last] = self.sorted;
+        let Some(usual) = self.usual.filter(|_| self.known == REMEMBERED) else {
+            return false;
+        };
+        if oldest != first || order <= last {
+            return false;
+        }
+        let [goes, comes] =
+            [second.saturating_sub(first), order.saturating_sub(last)].map(|s| s.cmp(&usual));
+        comes.is_eq() || comes == goes
     }
 
     /// How much later than it is decoded this one is shown.
