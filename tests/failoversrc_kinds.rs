@@ -163,7 +163,8 @@ impl Scene {
         assert!(hearing.mixed <= self.kind.sound + 0.05, "{report:?}");
         // Before a slate there may be too little to tell.
         let [least, usual, most] = hearing.behind_picture.unwrap_or_default();
-        assert!(usual.abs() <= 0.02, "{report:?}");
+        // rtspsrc knows how far its streams are apart from their first sender reports on.
+        assert!(usual.abs() <= 0.045, "{report:?}");
         // At the cut, audio that is still of the one input is compared with frames that are of the other: they are as far
         // apart as the inputs, by less than a frame or by those that come again.
         let frames = u32::try_from(sight.repeated).unwrap_or(u32::MAX);
