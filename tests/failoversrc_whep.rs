@@ -44,23 +44,13 @@ fn check_there_and_back(programme: Programme, cause: &str) {
     programme.finish(&BOTH);
 }
 
-/// The impostor's cause, and the words for it.
-fn until_told_of_an_impostor(programme: &Programme) {
-    programme.until("the impostor is told of", |record| {
-        let mut states = record.states.iter();
-        states.any(|s| {
-            s.input == 0 && s.cause == "identity" && s.text.contains("another certificate")
-        })
-    });
-}
-
 #[test]
 fn an_impostor_is_not_played_and_the_backup_is() -> io::Result<()> {
     let (primary, backup) = (server(Look::Primary)?, server(Look::Backup)?);
     primary.control("announce?as=another")?;
     let programme = player(&primary, &backup).start();
     programme.until_all_show(Look::Backup);
-    until_told_of_an_impostor(&programme);
+    programme.until_told_of_an_impostor();
     {
         let record = programme.record();
         assert!(
@@ -82,7 +72,7 @@ fn an_impostor_who_takes_the_place_of_the_server_is_not_returned_to() -> io::Res
     primary.control("announce?as=flipped")?;
     primary.control("close")?;
     programme.until_all_show(Look::Backup);
-    until_told_of_an_impostor(&programme);
+    programme.until_told_of_an_impostor();
     programme.check_switches(&[(-1, 0, "startup"), (0, 1, "eos")]);
     assert_eq!(
         programme.record().attempts(0),

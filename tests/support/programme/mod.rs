@@ -185,6 +185,16 @@ impl Programme {
         });
     }
 
+    /// Until the application was told that the sender of the primary is not who it should be, and why.
+    pub(crate) fn until_told_of_an_impostor(&self) {
+        self.until("the impostor is told of", |record| {
+            let mut states = record.states.iter();
+            states.any(|s| {
+                s.input == 0 && s.cause == "identity" && s.text.contains("another certificate")
+            })
+        });
+    }
+
     /// Waits until this many switches have been told.
     pub(crate) fn until_switches(&self, count: usize) {
         self.until(&format!("{count} switches"), |record| {
