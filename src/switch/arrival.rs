@@ -3,10 +3,11 @@
 
 use super::brain::Outbox;
 use super::cut;
+use super::lateness::Lateness;
 use super::pace::Times;
 use super::pad::Place;
-use super::state::{Sink, State, signed};
-use crate::policy::Moment;
+use super::state::{Input, Sink, State, signed};
+use crate::policy::{InputId, Moment, StreamId};
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -62,31 +63,10 @@ impl State {
         Moment::from_nanos(u64::try_from(until).unwrap_or(0))
     }
 
-    /// How late it is, where it is seen for the first time.
-    pub(super) fn note_lateness(
-        &mut self,
-        place: &Place,
-        times: Times,
-        now: Moment,
-        outbox: &mut Outbox,
-    ) {
-        let Some(input) = self.inputs.get_mut(&place.input) else {
-            return;
-        };
-        let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
-        let freed = input.sinks.values().map(freed).max().unwrap_or(0);
-        let came = input.reader.came(now.nanos(), freed);
-        let Some(late) = input.timeline.late_by(came, times.order) else {
-            return;
-        };
-        let Some(sink) = input.sinks.get_mut(&place.stream) else {
-            return;
-        };
-        let Some(seen) = sink.habit.note(now.nanos(), times.order, late) else {
-            return;
-        };
+    /// What comes late by habit is waited for from now on.
+    pub(super) fn allow(&mut self, input: InputId, seen: Lateness, outbox: &mut Outbox) {
         let before = self.reported_latency();
-        if let Some(input) = self.inputs.get_mut(&place.input) {
+        if let Some(input) = self.inputs.get_mut(&input) {
             input.allowance.cover(seen, !input.timeline.is_live());
             let habits = || input.sinks.values().map(|sink| &sink.habit);
             if habits().all(|habit| habit.is_known() || !habit.has_begun()) {
@@ -94,5 +74,22 @@ impl State {
             }
         }
         outbox.latency_changed |= before != self.reported_latency();
+    }
+}
+
+impl Input {
+    /// How late a buffer is, where it is seen for the first time. Returns how late its stream comes by habit, now and then.
+    pub(super) fn note_lateness(
+        &mut self,
+        stream: StreamId,
+        times: Times,
+        now: Moment,
+    ) -> Option<Lateness> {
+        let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
+        let freed = self.sinks.values().map(freed).max().unwrap_or(0);
+        let came = self.reader.came(now.nanos(), freed);
+        let late = self.timeline.late_by(came, times.order)?;
+        let sink = self.sinks.get_mut(&stream)?;
+        sink.habit.note(now.nanos(), times.order, late)
     }
 }

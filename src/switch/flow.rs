@@ -248,11 +248,13 @@ impl State {
         if input.timeline.observe(now.nanos(), times.order, end) {
             input.forget_kept();
         }
-        if is_sent_in_order && input.timeline.is_behind(times.order, end) {
-            self.begin_anew_behind(place, times, now, outbox);
+        let is_behind = is_sent_in_order && input.timeline.is_behind(times.order, end);
+        let late = is_new.then(|| input.note_lateness(place.stream, times, now));
+        if let Some(late) = late.flatten() {
+            self.allow(place.input, late, outbox);
         }
-        if is_new {
-            self.note_lateness(place, times, now, outbox);
+        if is_behind {
+            self.begin_anew_behind(place, times, now, outbox);
         }
         let announce = self.note_life(place, times, key, now);
         // The alarm may be late; who comes by does its work.

@@ -17,6 +17,8 @@ const MODEST: u64 = 100_000_000;
 /// What a buffer of raw audio says and what its samples last differ by no more than this where both are right: times of whole
 /// milliseconds.
 const ROUNDED: u64 = 1_000_000;
+/// Steps that are shorter are alike: no stream has frames as short, and what is sent in a burst is not sorted for nothing.
+const FINE: i64 = 1_000_000;
 /// A buffer is off where its time lies so far behind the one before, or ahead of where the stream should be by now: so long, and so
 /// many usual steps. Frames that come in decode order with nothing but a PTS are off by three or four.
 const OFF: i64 = 300_000_000;
@@ -152,47 +154,53 @@ impl Pace {
     }
 
     fn remember(&mut self, order: i64) {
-        let known = self.sorted.get(..self.known).unwrap_or_default();
-        let Err(mut place) = known.binary_search(&order) else {
-            // Slices of one frame, or what comes with it.
-            return;
-        };
         let Some(slot) = self.remembered.get_mut(self.next) else {
             return;
         };
-        let oldest = std::mem::replace(slot, order);
-        let keeps_pace = self.keeps_pace(oldest, order);
-        let mut end = self.known;
-        if self.known == REMEMBERED {
-            let gone = known.binary_search(&oldest).unwrap_or(0);
-            self.sorted.copy_within(gone + 1.., gone);
-            place -= usize::from(gone < place);
-            end -= 1;
-        }
-        self.sorted.copy_within(place..end, place + 1);
-        if let Some(slot) = self.sorted.get_mut(place) {
+        let oldest = *slot;
+        let [first, second, .., last] = self.sorted;
+        if self.known == REMEMBERED && oldest == first && order > last {
+            // So it is, mostly: the earliest of all goes and a later one than all comes.
             *slot = order;
-        }
-        self.next = (self.next + 1) % REMEMBERED;
-        self.known = (self.known + 1).min(REMEMBERED);
-        if !keeps_pace {
+            self.sorted.copy_within(1.., 0);
+            if let Some(end) = self.sorted.last_mut() {
+                *end = order;
+            }
+            let steps = [second.saturating_sub(first), order.saturating_sub(last)];
+            if !self.keeps_pace(steps) {
+                self.usual = self.middle_step();
+            }
+        } else {
+            let known = self.sorted.get(..self.known).unwrap_or_default();
+            let Err(mut place) = known.binary_search(&order) else {
+                // Slices of one frame, or what comes with it.
+                return;
+            };
+            *slot = order;
+            let mut end = self.known;
+            if self.known == REMEMBERED {
+                let gone = known.binary_search(&oldest).unwrap_or(0);
+                self.sorted.copy_within(gone + 1.., gone);
+                place -= usize::from(gone < place);
+                end -= 1;
+            }
+            self.sorted.copy_within(place..end, place + 1);
+            if let Some(slot) = self.sorted.get_mut(place) {
+                *slot = order;
+            }
+            self.known = (self.known + 1).min(REMEMBERED);
             self.usual = self.middle_step();
         }
+        self.next = (self.next + 1) % REMEMBERED;
     }
 
-    /// Whether the middle step stays where it is when the earliest of all goes and a later one than all comes: the step
-    /// that comes is the middle one, or lies on the same side of it as the step that goes. So it is, mostly.
-    fn keeps_pace(&self, oldest: i64, order: i64) -> bool {
-        let [first, second, .., last] = self.sorted;
-        let Some(usual) = self.usual.filter(|_| self.known == REMEMBERED) else {
-            return false;
-        };
-        if oldest != first || order <= last {
-            return false;
-        }
-        let [goes, comes] =
-            [second.saturating_sub(first), order.saturating_sub(last)].map(|s| s.cmp(&usual));
-        comes.is_eq() || comes == goes
+    /// Whether the middle step stays where it is when one step goes and another comes: the one that comes is the middle
+    /// one, or lies on the same side of it as the one that goes.
+    fn keeps_pace(&self, [goes, comes]: [i64; 2]) -> bool {
+        self.usual.is_some_and(|usual| {
+            let [goes, comes] = [goes, comes].map(|step| step.max(FINE).cmp(&usual.max(FINE)));
+            comes.is_eq() || comes == goes
+        })
     }
 
     /// How much later than it is decoded this one is shown.
