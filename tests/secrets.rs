@@ -283,24 +283,10 @@ fn a_whep_server_that_repeats_everything_is_shown_without_it() {
 
 /// A session without a path: the second offer is refused, with all that the first answer had told.
 fn answer(asked: &Asked) -> Manner {
-    let mut answer = String::new();
-    for line in asked.body.lines() {
-        let line = match line {
-            "a=setup:actpass" => "a=setup:passive",
-            "a=recvonly" => "a=sendonly",
-            line if line.starts_with("a=candidate") || line.starts_with("a=end-of") => continue,
-            line if line.starts_with("a=ice-options") || line == "a=bundle-only" => continue,
-            line => line,
-        };
-        answer += &format!("{}\r\n", line.replace("m=audio 0 ", "m=audio 9 "));
-        if line.starts_with("a=mid:") {
-            answer += "a=candidate:1 1 UDP 2130706431 127.0.0.1 9 typ host\r\n";
-        }
-    }
     let link = "<turn:127.0.0.1:9?transport=tcp>; rel=\"ice-server\"; username=\"uSErn2\"; credential=\"crEDe/1\"";
     let location = "/session/SESSI0Nticket99?t=tICke";
     let headers = vec![("Location", location.to_owned()), ("Link", link.to_owned())];
-    Manner::Answer(201, headers, answer)
+    Manner::Answer(201, headers, rude::answer(&asked.body))
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use support::alone::{end, in_a_pipeline};
-use support::rude::{Asked, Manner, Rude};
+use support::rude::{Asked, Manner, Rude, answer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -110,27 +110,6 @@ macro_rules! answering {
             }
         })
     };
-}
-
-/// What a server would make of our offer, with a candidate that nobody listens on.
-fn answer(offer: &str) -> String {
-    let mut answer = String::new();
-    for line in offer.lines() {
-        let line = match line {
-            "a=setup:actpass" => "a=setup:passive",
-            "a=recvonly" => "a=sendonly",
-            line if line.starts_with("a=candidate") || line.starts_with("a=end-of") => continue,
-            line if line.starts_with("a=ice-options") || line == "a=bundle-only" => continue,
-            line => line,
-        };
-        // Of a bundled section the offer gives no port; an answer without one refuses it.
-        let line = line.replace("m=audio 0 ", "m=audio 9 ");
-        answer.push_str(&format!("{line}\r\n"));
-        if line.starts_with("a=mid:") {
-            answer.push_str("a=candidate:1 1 UDP 2130706431 127.0.0.1 9 typ host\r\n");
-        }
-    }
-    answer
 }
 
 #[test]
