@@ -24,6 +24,16 @@ struct Running {
     base: gst::ClockTime,
 }
 
+/// Takes an element that runs out of its bin, and gives it back the clock that `gst_bin_remove()` takes from it: its
+/// threads run until it is stopped. Behind EOS, a `rtpjitterbuffer` requests a missing packet until the latency is over.
+/// Without a clock it never is: the requests fill the memory, and its lock, which the change to NULL needs, is kept.
+pub(crate) fn remove_running(bin: &impl IsA<gst::Bin>, element: &impl IsA<gst::Element>) {
+    let clock = element.clock();
+    if bin.remove(element).is_ok() && clock.is_some() {
+        let _ = element.set_clock(clock.as_ref());
+    }
+}
+
 /// One wait of one thread, to be cancelled from any other.
 #[derive(Default)]
 pub(crate) struct Wait(Mutex<WaitState>);

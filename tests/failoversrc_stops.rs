@@ -4,6 +4,9 @@
 
 #[path = "support/programme/mod.rs"]
 mod programme;
+mod support {
+    pub(crate) mod stuck;
+}
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use programme::{Look, Programme, both, element, picture};
+use support::stuck::{At, Stuck};
 
 /// More than any of this takes; only reached when something hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +51,24 @@ fn two_threads_may_stop_it_at_once() {
     entered.recv_timeout(PATIENCE).expect("it goes on air");
     let stopped = programme::set_state_bounded(&pipeline, gst::State::Null);
     assert!(stopped, "each waits for the other");
+}
+
+#[test]
+fn an_input_that_is_given_up_keeps_its_clock_until_it_is_stopped() {
+    programme::init();
+    let (primary, gate) = Stuck::new(At::Stop);
+    let failover = gst::ElementFactory::make("failoversrc")
+        .property("primary-source", &primary)
+        .property("startup-timeout", 200_000_000u64)
+        .build();
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&failover.expect("failoversrc")).expect("room");
+    pipeline.set_state(gst::State::Playing).expect("PLAYING");
+    gate.wait_until_stuck(PATIENCE);
+    // Its threads may still wait with it.
+    assert!(primary.clock().is_some(), "its clock was taken");
+    gate.open();
+    pipeline.set_state(gst::State::Null).expect("NULL");
 }
 
 #[test]

@@ -274,6 +274,43 @@ fn the_senders_goodbye_is_the_end_of_the_stream() -> io::Result<()> {
     Ok(())
 }
 
+/// The `nicesrc` of each webrtcbin that the element makes.
+fn transports(src: &gst::Element) -> Receiver<gst::Element> {
+    let (tell, transports) = channel();
+    src.connect("webrtcbin-ready", false, move |values| {
+        let webrtcbin = values.get(1)?.get::<gst::Bin>().ok()?;
+        let tell = tell.clone();
+        webrtcbin.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|f| f.name() == "nicesrc") {
+                let _ = tell.send(element.clone());
+            }
+        });
+        None
+    });
+    transports
+}
+
+#[test]
+fn a_connection_that_fails_behind_eos_stops_whatever_it_waits_for() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    let transports = transports(&player.src);
+    player.play();
+    player.next("video_0");
+    player.next("audio_0");
+    let transport = transports.recv_timeout(PATIENCE).expect("a nicesrc");
+    // As every source of GStreamer does when it fails.
+    let pad = transport.static_pad("src").expect("its pad");
+    pad.push_event(gst::event::Eos::new());
+    gst::element_error!(transport, gst::StreamError::Failed, ["it failed"]);
+    player.message(gst::MessageType::Error);
+    // A jitter buffer without a clock would wait for ever for packets that are missing, and ask for them.
+    assert!(transport.clock().is_some(), "its clock was taken");
+    player.stop();
+    assert!(poll_until(PATIENCE, || player.stopping() == 0));
+    Ok(())
+}
+
 #[test]
 fn a_request_for_a_key_frame_reaches_the_sender() -> io::Result<()> {
     let server = WhepServer::start()?;

@@ -61,3 +61,17 @@ fn set(alarm: &Alarm, time: &RunningTime, at: Moment, rung: &Arc<AtomicU32>) {
         rung.fetch_add(1, Relaxed);
     });
 }
+
+#[test]
+fn what_is_removed_while_it_runs_keeps_its_clock_inside_too() {
+    gst::init().unwrap();
+    let (outer, removed, inner) = (gst::Bin::new(), gst::Bin::new(), gst::Bin::new());
+    outer.add(&removed).unwrap();
+    removed.add(&inner).unwrap();
+    let clock = gst_check::TestClock::new();
+    outer.set_clock(Some(&clock)).unwrap();
+    remove_running(&outer, &removed);
+    assert!(removed.parent().is_none());
+    assert_eq!(removed.clock().as_ref(), Some(clock.upcast_ref()));
+    assert_eq!(inner.clock().as_ref(), Some(clock.upcast_ref()));
+}

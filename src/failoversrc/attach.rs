@@ -8,6 +8,7 @@ use super::imp::{FailoverSrc, lock};
 use super::input::Again;
 use super::messages::Failure;
 use super::output::{Output, Plan, link_switch};
+use crate::clock::remove_running;
 use crate::policy::{InputId, StreamId};
 use crate::sources::{self, Description, Kind, Secrets, Source};
 use gst::prelude::*;
@@ -104,7 +105,7 @@ impl FailoverSrc {
         }
         let obj = self.obj();
         if source.bin.parent().as_ref() == Some(obj.upcast_ref()) {
-            let _ = obj.remove(&source.bin);
+            remove_running(&*obj, &source.bin);
         }
     }
 

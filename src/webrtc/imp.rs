@@ -14,6 +14,7 @@ use super::peer::Setup;
 use super::session::{self, Handle, Plan};
 use super::signalling::IceServer;
 use super::target::{SCHEMES, Target};
+use crate::clock::remove_running;
 use crate::message::hold_parents;
 use crate::redact::Secrets;
 
@@ -138,7 +139,7 @@ impl super::WebRtcPlaySrc {
         }
         if peer.parent().as_ref() == Some(self.upcast_ref()) {
             self.cut_off();
-            let _ = self.remove(peer);
+            remove_running(self, peer);
         }
     }
 }
@@ -245,7 +246,7 @@ impl WebRtcPlaySrc {
         };
         if let Some(peer) = peer {
             self.obj().cut_off();
-            let _ = self.obj().remove(&peer);
+            remove_running(&*self.obj(), &peer);
         }
     }
 
