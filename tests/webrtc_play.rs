@@ -291,6 +291,40 @@ fn transports(src: &gst::Element) -> Receiver<gst::Element> {
 }
 
 #[test]
+fn eos_from_the_application_ends_the_stream_and_the_session() -> io::Result<()> {
+    let server = WhepServer::start()?;
+    let player = Player::new(&server);
+    let transports = transports(&player.src);
+    player.play();
+    player.next("video_0");
+    player.next("audio_0");
+    let transport = transports.recv_timeout(PATIENCE).expect("a nicesrc");
+    let (tell, told) = channel();
+    let pad = transport.static_pad("src").expect("its pad");
+    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if info
+            .event()
+            .is_some_and(|e| e.type_() == gst::EventType::Eos)
+        {
+            let _ = tell.send(());
+        }
+        gst::PadProbeReturn::Ok
+    });
+    assert!(player.pipeline.send_event(gst::event::Eos::new()));
+    player.message(gst::MessageType::Eos);
+    let bus = player.pipeline.bus().expect("a bus");
+    let error = bus.pop_filtered(&[gst::MessageType::Error]);
+    assert!(error.is_none(), "{error:?}");
+    // The server is told, before the pipeline is stopped.
+    let is_over = || server.sessions().is_ok_and(|sessions| sessions == 0);
+    assert!(poll_until(PATIENCE, is_over), "the session goes on");
+    player.stop();
+    assert!(poll_until(PATIENCE, || player.stopping() == 0));
+    assert!(told.try_recv().is_err(), "webrtcbin got the EOS");
+    Ok(())
+}
+
+#[test]
 fn a_connection_that_fails_behind_eos_stops_whatever_it_waits_for() -> io::Result<()> {
     let server = WhepServer::start()?;
     let player = Player::new(&server);

@@ -384,6 +384,17 @@ impl ElementImpl for WebRtcPlaySrc {
         TEMPLATES.as_ref()
     }
 
+    /// An application ends a recording by sending EOS: it is the end of what leaves the pads, and nothing for webrtcbin.
+    /// `nicesrc` of 1.28 takes it for an error.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Eos
+            && let Some(session) = &*lock(&self.session)
+        {
+            return session.end_stream();
+        }
+        self.parent_send_event(event)
+    }
+
     fn change_state(
         &self,
         transition: gst::StateChange,

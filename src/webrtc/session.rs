@@ -32,6 +32,8 @@ enum Order {
     /// From the peer connection of this number.
     Peer(u32, News),
     Follow(gst::State),
+    /// The application wants no more of the stream.
+    EndStream,
     Leave,
 }
 
@@ -43,6 +45,11 @@ pub(super) struct Handle {
 impl Handle {
     pub(super) fn follow(&self, state: gst::State) {
         let _ = self.orders.send(Order::Follow(state));
+    }
+
+    /// The stream ends here, as if the server had ended it. Whether there is a stream that can end.
+    pub(super) fn end_stream(&self) -> bool {
+        self.orders.send(Order::EndStream).is_ok()
     }
 
     /// Something inside the peer connection failed.
@@ -154,13 +161,14 @@ impl Session {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Leave => {
-                self.peer = None;
-                if self.stage == Stage::Playing {
-                    self.stage = Stage::Leaving;
-                    self.tell(News::Leave);
+            Order::Leave => self.leave(),
+            Order::EndStream if self.stage == Stage::Playing => {
+                self.leave();
+                if let Some(element) = self.present_element() {
+                    element.say_finished("the application ended the stream");
                 }
             }
+            Order::EndStream => (),
             Order::Follow(state) => {
                 if let Some(peer) = &self.peer {
                     peer.follow(state);
@@ -173,6 +181,14 @@ impl Session {
                 }
                 self.tell(news);
             }
+        }
+    }
+
+    fn leave(&mut self) {
+        self.peer = None;
+        if self.stage == Stage::Playing {
+            self.stage = Stage::Leaving;
+            self.tell(News::Leave);
         }
     }
 
@@ -244,11 +260,14 @@ impl Session {
     }
 
     fn say(&self, words: impl FnOnce(&WebRtcPlaySrc)) {
-        // The order to leave may still be on its way.
-        let element = self.element.upgrade().filter(|e| e.plays(self.plan.run));
-        if let (Some(element), true) = (element, self.stage != Stage::Leaving) {
+        if let (Some(element), true) = (self.present_element(), self.stage != Stage::Leaving) {
             words(&element);
         }
+    }
+
+    /// Not of a later run: the order to leave may still be on its way.
+    fn present_element(&self) -> Option<WebRtcPlaySrc> {
+        self.element.upgrade().filter(|e| e.plays(self.plan.run))
     }
 
     fn end(&mut self) {
