@@ -81,3 +81,36 @@ fn stopped_from_its_handler_it_leaves_nothing_to_the_next_run() {
     assert_eq!(pads, ["video_0", "audio_0"].map(|name| Ok(name.to_owned())));
     support::alone::end(&pipeline, &src);
 }
+
+/// libnice changes its state in a thread of its own, and may do so when all has stopped.
+#[test]
+fn ice_that_changes_its_state_after_the_stop_keeps_nothing_alive() {
+    let server = AmsServer::start();
+    server.publish("x", Look::Primary);
+    let (pipeline, src) = in_a_pipeline(&server.uri("x"));
+    let (tell, told) = channel();
+    src.connect("webrtcbin-ready", false, move |values| {
+        let webrtc = values.get(1)?.get::<gst::Bin>().ok()?;
+        let _ = tell.send(webrtc);
+        None
+    });
+    pipeline.set_state(gst::State::Playing).expect("PLAYING");
+    let webrtc = told.recv_timeout(PATIENCE).expect("a webrtcbin");
+    let receiver = || {
+        let mut children = webrtc.children().into_iter();
+        children.find(|child| child.type_().name() == "TransportReceiveBin")
+    };
+    assert!(lab::poll_until(PATIENCE, || receiver().is_some()));
+    let receiver = receiver().expect("a transport").downgrade();
+    pipeline.set_state(gst::State::Null).expect("NULL");
+    until_it_has_stopped(&src);
+    let ice = webrtc.property::<gst::Object>("ice-agent");
+    let libnice = ice.property::<gst::glib::Object>("agent");
+    let (stream, component, gathering) = (1u32, 1u32, 1u32);
+    libnice.emit_by_name::<()>(
+        "component-state-changed",
+        &[&stream, &component, &gathering],
+    );
+    drop((webrtc, ice, libnice));
+    assert!(receiver.upgrade().is_none(), "a transport is left");
+}

@@ -8,7 +8,8 @@
 //!   and the `peer`, which is one `webrtcbin` (`line` speaks with it, `media` knows the codecs,
 //!   `certificates` holds those of the handshakes against `identity`, which reads what the description announces,
 //!   `key_frame` asks where packets come and no pictures, `whole` holds back what a loss has damaged,
-//!   `lag` tells what is late though it looks on time; `rtp` reads headers for both).
+//!   `lag` tells what is late though it looks on time; `rtp` reads headers for both; `teardown` has a stopped
+//!   webrtcbin freed).
 //! * `pads` are the element's, and outlive a peer; `imp` is the GObject shell.
 //!
 //! # webrtcplaysrc
@@ -69,6 +70,7 @@ mod sdp;
 mod session;
 mod signalling;
 mod target;
+mod teardown;
 mod turn;
 mod whep;
 mod whep_server;

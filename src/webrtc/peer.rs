@@ -16,6 +16,7 @@ use super::identity::Announced;
 use super::line::{Line, repair, rtpbin};
 use super::pads::Kind;
 use super::signalling::{self, Candidate, Description, IceServer, News};
+use super::teardown::{IceStates, nice, unblock};
 use super::{CAT, WebRtcPlaySrc, media, turn};
 
 /// Takes what a peer connection says, in any thread.
@@ -36,6 +37,7 @@ pub(super) struct Peer {
     webrtc: gst::Element,
     line: Line,
     certificates: Certificates,
+    ice_states: IceStates,
     element: glib::WeakRef<WebRtcPlaySrc>,
     /// An offer of ours is out, or an agreement was made.
     offered: bool,
@@ -73,6 +75,7 @@ impl Peer {
             bin: gst::Bin::new(),
             line: Line::new(&webrtc, element, certificates.clone(), tell),
             certificates,
+            ice_states: IceStates::watch(&webrtc),
             webrtc,
             element: element.downgrade(),
             offered: false,
@@ -183,10 +186,7 @@ impl Peer {
     /// Without what costs a player 200 ms each: libnice waits so long for a router that would open a port,
     /// and a jitter buffer for packets that might come before the first. The latency stays what it is.
     fn start_soon(&self) {
-        let agent = self.webrtc.property::<Option<gst::Object>>("ice-agent");
-        let agent = agent.filter(|agent| agent.has_property("agent"));
-        let nice = agent.and_then(|agent| agent.property::<Option<glib::Object>>("agent"));
-        if let Some(nice) = nice.filter(|nice| nice.has_property("upnp")) {
+        if let Some(nice) = nice(&self.webrtc).filter(|nice| nice.has_property("upnp")) {
             nice.set_property("upnp", false);
         }
         if let Some(rtpbin) = rtpbin(&self.webrtc) {
@@ -232,14 +232,17 @@ impl Drop for Peer {
         if let Some(element) = self.element.upgrade() {
             element.let_go(&self.bin);
         }
-        let (bin, alive) = (self.bin.clone(), self.alive.clone());
+        let (bin, webrtc) = (self.bin.clone(), self.webrtc.clone());
+        let (ice_states, alive) = (self.ice_states.clone(), self.alive.clone());
         let stop = move || {
+            ice_states.cut_off();
             let _ = bin.set_state(gst::State::Null);
             // A stream that came while it was going down brought elements that follow nobody.
             for late in bin.children() {
                 let _ = late.set_state(gst::State::Null);
             }
-            drop((bin, alive));
+            unblock(&webrtc);
+            drop((bin, webrtc, alive));
         };
         let thread = std::thread::Builder::new().name("webrtcplay:stop".to_owned());
         if let Err(error) = thread.spawn(stop) {
