@@ -567,7 +567,9 @@ fn who_asks_is_told_to_the_server_and_to_nobody_else() {
     });
     server.publish("primary", Look::Primary);
     let rights = "token=t0ken7value&subscriberId=me&subscriberCode=c0de9";
-    let page = server.page(&format!("{PAGE}&{rights}"));
+    // As newer documents write a page's address.
+    let named = PAGE.replace("id=primary", "streamId=primary");
+    let page = server.page(&format!("{named}&{rights}"));
     let programme = Programme::new().set("uri", page).start();
     programme.until_all_show(Look::Primary);
     let asked = server.last("play").expect("it was asked for");

@@ -79,6 +79,29 @@ fn a_uri_property_that_cannot_be_used_is_an_error_at_the_start() {
 }
 
 #[test]
+fn a_player_page_is_the_same_however_it_names_its_stream() {
+    init();
+    for scheme in ["", "failover:"] {
+        for name in ["id", "name", "streamId"] {
+            let page = "https://h:5443/live/play.html";
+            let uri =
+                format!("{scheme}{page}?{name}=p&backupStreamId=b&playOrder=webrtc&token=t0ken");
+            let src = gst::ElementFactory::make("failoversrc")
+                .property("uri", &uri)
+                .build()
+                .expect("failoversrc");
+            for (property, stream) in [("primary-uri", "p"), ("backup-uri", "b")] {
+                let is = src.property::<Option<String>>(property);
+                let wanted = format!("amss://h:5443/live/{stream}?token=t0ken");
+                assert_eq!(is, Some(wanted), "{uri}");
+            }
+            assert!(src.set_state(gst::State::Ready).is_ok(), "{uri}");
+            assert!(src.set_state(gst::State::Null).is_ok());
+        }
+    }
+}
+
+#[test]
 fn every_setting_of_a_failover_uri_is_a_property_of_that_name() {
     init();
     let src = gst::ElementFactory::make("failoversrc")

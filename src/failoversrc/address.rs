@@ -146,7 +146,9 @@ mod tests {
         fn any_text_is_taken_or_refused(text in ".*") {
             let _ = parse(&text);
             let _ = parse(&format!("failover:?primary={text}"));
-            let _ = parse(&format!("https://h/a/play.html?id={text}"));
+            for name in ["id", "name", "streamId"] {
+                let _ = parse(&format!("https://h/a/play.html?{name}={text}"));
+            }
         }
     }
 }

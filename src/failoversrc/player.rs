@@ -12,6 +12,10 @@ use super::settings::Refusal;
 const PLAY_ORDER: &str = "webrtc,hls";
 const PLAY_TYPE: &str = "mp4,webm";
 
+/// What names the primary; the first that has a value counts. The page reads `id`, else `name`. Newer documents write
+/// `streamId`, which no released page reads: beside one of the others it never changes what the page would play.
+const PRIMARY: [&str; 3] = ["id", "name", "streamId"];
+
 /// Who may watch; the same for every stream and protocol, as on the page.
 const RIGHTS: [&str; 3] = ["token", "subscriberId", "subscriberCode"];
 /// The part of a recording that is asked for, over HTTP only.
@@ -96,11 +100,15 @@ impl Page {
         (!value.is_empty()).then_some(value)
     }
 
+    fn primary(&self) -> Option<&str> {
+        PRIMARY.iter().find_map(|name| self.value(name))
+    }
+
     /// The primary and, where there is one, the backup.
     fn streams(&self) -> Result<Vec<String>, Refusal> {
-        let primary = self.value("id").or_else(|| self.value("name"));
-        let primary =
-            primary.ok_or("the player's address has no id= (or name=), the stream to play")?;
+        let primary = self
+            .primary()
+            .ok_or("the player's address has no id= (or name= or streamId=), the stream to play")?;
         let backup = self.value("backupStreamId");
         // A file is played as it is and has no backup, on the page as here.
         let backup = backup.filter(|_| !is_file(primary));
@@ -112,8 +120,7 @@ impl Page {
     }
 
     fn play_order(&self) -> Result<Vec<Protocol>, Refusal> {
-        let file = self.value("id").or_else(|| self.value("name"));
-        if file.is_some_and(is_file) {
+        if self.primary().is_some_and(is_file) {
             return Ok(vec![Protocol::Recording]);
         }
         let order = self.value("playOrder").unwrap_or(PLAY_ORDER);
@@ -243,6 +250,44 @@ mod tests {
     }
 
     #[test]
+    fn the_primary_is_named_in_each_way_that_pages_and_documents_write() {
+        let rights = "token=t&subscriberId=s&subscriberCode=c&start=1&end=2";
+        let page = |query: &str| format!("https://h:5443/live/play.html?{query}");
+        let of = |query: &str| inputs(&page(query));
+        for rest in [
+            "",
+            "&backupStreamId=b",
+            "&playOrder=ll-hls,dash,vod",
+            &format!("&backupStreamId=b&{rights}"),
+        ] {
+            let by_id = of(&format!("id=p{rest}"));
+            for name in ["name", "streamId"] {
+                assert_eq!(of(&format!("{name}=p{rest}")), by_id, "{name} {rest}");
+            }
+        }
+        let file = of("id=streams/old.mp4&backupStreamId=b");
+        assert_eq!(of("streamId=streams/old.mp4&backupStreamId=b"), file);
+    }
+
+    #[test]
+    fn of_several_names_of_the_primary_the_one_counts_that_the_page_reads() {
+        for (query, primary) in [
+            ("streamId=s&name=n&id=i", "i"),
+            ("streamId=s&name=n", "n"),
+            ("streamId=s&name=n&id=", "n"),
+            ("id=&name=&streamId=s", "s"),
+            ("id=i&id=j", "i"),
+        ] {
+            let page = format!("https://h/a/play.html?{query}&playOrder=webrtc");
+            assert_eq!(
+                inputs(&page),
+                [format!("amss://h:443/a/{primary}")],
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
     fn rights_go_with_every_input_and_the_part_of_a_recording_with_http() {
         let page = "http://h:5080/a/play.html?id=p&token=t%26%2B&subscriberId=s&subscriberCode=c&start=1&end=2";
         assert_eq!(
@@ -305,8 +350,9 @@ mod tests {
     fn an_error_names_what_was_wrong() {
         for (page, word) in [
             ("https://h/a/play.html", "no id="),
-            ("https://h/a/play.html?streamId=p", "no id="),
             ("https://h/a/play.html?id=", "no id="),
+            ("https://h/a/play.html?streamId=", "no id="),
+            ("https://h/a/play.html?backupStreamId=b", "no id="),
             ("https://h/play.html?id=p", "no application"),
             ("https://h/a/index.html?id=p", "no player page"),
             ("https://h/a/streams/p.m3u8", "primary-uri"),

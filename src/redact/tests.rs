@@ -144,6 +144,10 @@ fn ant_media_forms_show_stream_and_place_and_no_right_to_watch() {
             "https://h:5443/live/play.html?id=primary&token=jwt123&subscriberId=me77&subscriberCode=code77",
             "https://h:5443/live/play.html",
         ),
+        (
+            "https://h:5443/live/play.html?streamId=primary&token=jwt123&subscriberId=me77&subscriberCode=code77",
+            "https://h:5443/live/play.html",
+        ),
     ] {
         assert_eq!(shown_uri(uri), shown);
         let redacted = Secrets::of_uri(uri)
