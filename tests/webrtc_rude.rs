@@ -5,6 +5,7 @@
 mod support {
     pub(crate) mod alone;
     pub(crate) mod rude;
+    pub(crate) mod witness;
 }
 
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use support::alone::{end, in_a_pipeline};
 use support::rude::{Asked, Manner, Rude, answer};
+use support::witness::Log;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -319,6 +321,58 @@ fn a_path_that_nobody_answers_on_ends_the_session_at_the_server() {
         (asked.method.as_str(), asked.path.as_str()),
         ("DELETE", "/session/1")
     );
+}
+
+/// The good-byes of a session that only its ETag names.
+fn check_goodbyes(server: &Rude) {
+    for path in ["/whep/stream/the-session", "/whep/stream"] {
+        let asked = server.asked();
+        assert_eq!(
+            (asked.method.as_str(), asked.path.as_str()),
+            ("DELETE", path)
+        );
+        assert_eq!(asked.header("if-match"), Some("\"the-session\""));
+    }
+}
+
+#[test]
+fn a_session_that_only_its_etag_names_is_said_goodbye_to() {
+    let server = Rude::start(vec![Manner::Do(|asked| {
+        let etag = vec![("ETag", "\"the-session\"".to_owned())];
+        match asked.method.as_str() {
+            "POST" => Manner::Answer(201, etag, answer(&asked.body)),
+            // An answer to the good-bye names no session.
+            _ => Manner::Answer(200, etag, String::new()),
+        }
+    })]);
+    let player = Player::new(&server.uri()).play();
+    assert_eq!(server.asked().method, "POST");
+    player.stop();
+    check_goodbyes(&server);
+    let player = player.play();
+    assert_eq!(server.asked().method, "POST");
+    assert_eq!(player.error().cause, "no-connection");
+    check_goodbyes(&server);
+    assert!(server.is_left_alone(Duration::from_millis(300)));
+}
+
+#[test]
+fn a_server_that_names_no_session_is_said_no_goodbye_and_that_is_logged_once() {
+    let log = Log::of_all();
+    let server = Rude::start(vec![Manner::Do(|asked| {
+        // As frameworks make it of each answer.
+        let etag = vec![("ETag", "W/\"5b-hash\"".to_owned())];
+        Manner::Answer(201, etag, answer(&asked.body))
+    })]);
+    let player = Player::new(&server.uri()).play();
+    assert_eq!(server.asked().method, "POST");
+    assert_eq!(player.error().cause, "no-connection");
+    player.stop();
+    assert!(server.is_left_alone(Duration::from_millis(300)));
+    let shown = format!("127.0.0.1:{} names no session", server.port());
+    let lines = log.lines();
+    let told = lines.iter().filter(|line| line.contains(&shown));
+    assert_eq!(told.count(), 1, "{lines:?}");
 }
 
 #[test]

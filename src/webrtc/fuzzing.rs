@@ -249,7 +249,7 @@ impl Watched {
 fn check(ask: &Ask) {
     match ask {
         Ask::Fail(failure) => check_text(&failure.text),
-        Ask::Wait(text) | Ask::Finish(text) => check_text(text),
+        Ask::Wait(text) | Ask::Warn(text) | Ask::Finish(text) => check_text(text),
         Ask::Http(request) => check_request(request),
         Ask::AddCandidate(candidate) => {
             assert!(!candidate.text.contains(['\r', '\n']), "{candidate:?}");

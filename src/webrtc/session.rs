@@ -231,6 +231,7 @@ impl Session {
             }
             Ask::CreateOffer | Ask::SetRemote(_) | Ask::AddCandidate(_) => (),
             Ask::Wait(text) => self.say(|element| element.say_waiting(&text)),
+            Ask::Warn(text) => self.say(|element| element.log_warning(&text)),
             Ask::Fail(failure) => {
                 self.end();
                 self.say(|element| element.say_failure(&failure));

@@ -89,6 +89,8 @@ pub(crate) enum Ask {
     AddCandidate(Candidate),
     /// Nothing will come until the server says so, and the session waits for that.
     Wait(String),
+    /// For the log only: something is not as it should be, and the session goes on.
+    Warn(String),
     Fail(Failure),
     /// The stream is over: end of stream, not a failure.
     Finish(String),

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! Candidates that come within half a second go with the offer; later ones follow by PATCH where the
-//! server takes them, which its ETag says. ICE servers that it names are too late for this offer:
-//! they are used when no path is found without them, in a second offer.
+//! server takes them, which its ETag says. Where the server gives no Location, the ETag names the session.
+//! ICE servers that it names are too late for this offer: they are used when no path is found without
+//! them, in a second offer.
 
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ enum Phase {
     Leaving {
         request: RequestId,
         until: Duration,
+        /// It is the good-bye, and not the offer.
+        is_good_bye: bool,
     },
     Over,
 }
@@ -110,11 +113,13 @@ impl Whep {
     /// The next request, with the user's headers and no body yet.
     fn request(&mut self, method: Method, to: &SessionUrl, limit: Duration) -> Request {
         self.requests = self.requests.saturating_add(1);
+        let mut headers = self.server.headers_for(to);
+        headers.extend(to.if_match().map(|etag| header("if-match", etag)));
         Request {
             id: RequestId(self.requests),
             method,
             url: to.url.to_string(),
-            headers: self.server.headers_for(to),
+            headers,
             body: String::new(),
             limit,
         }
@@ -148,7 +153,14 @@ impl Whep {
     fn response(&mut self, id: RequestId, response: &Response, now: Duration) -> Vec<Ask> {
         match self.phase {
             Phase::Asking { request } if request == id => self.answered(response, now),
-            Phase::Leaving { request, .. } if request == id => self.let_go(response, now),
+            Phase::Leaving {
+                request,
+                is_good_bye,
+                ..
+            } if request == id => match is_good_bye {
+                true => self.bye(),
+                false => self.let_go(response, now),
+            },
             _ if self.trickle.pending == Some(id) => {
                 self.trickle.pending = None;
                 self.trickle.taken &= (200..300).contains(&response.status);
@@ -188,6 +200,9 @@ impl Whep {
             kind: Kind::Answer,
             sdp: response.body.clone(),
         })];
+        if self.session.is_none() && !self.second {
+            asks.push(Ask::Warn(self.server.names_none()));
+        }
         asks.extend(self.play(now));
         asks
     }
@@ -196,7 +211,7 @@ impl Whep {
         self.note_session(response);
         if self.session.is_none() {
             let text = "the server made an offer of its own (406) and did not say where to answer \
-                        it (no Location)";
+                        it (no Location, no ETag)";
             return self.fail(Failure::soon(Cause::BadAnswer, text));
         }
         if let Err((cause, text)) = sdp::check_offer(&response.body) {
@@ -227,14 +242,9 @@ impl Whep {
 
     /// Where the session is at the server, what else its answer says of it.
     fn note_session(&mut self, response: &Response) {
-        self.session = self.server.session(response.header("location"));
-        let etag = response
-            .header("etag")
-            .is_some_and(|etag| etag.len() <= 256);
-        if let (Some(session), true) = (&mut self.session, etag) {
-            session.etag = response.header("etag").map(str::to_owned);
-            self.trickle.taken = true;
-        }
+        self.session = self.server.session(response);
+        let session = self.session.as_ref();
+        self.trickle.taken = session.is_some_and(|session| session.etag.is_some());
         if !self.second {
             self.servers = link::ice_servers(response.headers_named("link"));
             self.server.keep_servers_secret(&self.servers);
@@ -271,7 +281,9 @@ impl Whep {
         request.body = body;
         let headers = &mut request.headers;
         headers.push(header("content-type", "application/trickle-ice-sdpfrag"));
-        headers.extend(to.etag.iter().map(|etag| header("if-match", etag)));
+        if to.if_match().is_none() {
+            headers.extend(to.etag.iter().map(|etag| header("if-match", etag)));
+        }
         vec![Ask::Http(request)]
     }
 
@@ -288,7 +300,7 @@ impl Whep {
             return self.fail(Failure::soon(Cause::NoConnection, text));
         }
         let servers = std::mem::take(&mut self.servers);
-        let mut asks: Vec<Ask> = self.good_bye().map(Ask::Http).into_iter().collect();
+        let mut asks: Vec<Ask> = self.good_bye().into_iter().map(Ask::Http).collect();
         asks.push(Ask::IceServers(servers));
         self.second = true;
         asks.extend(self.begin_anew(Ask::CreateOffer));
@@ -313,49 +325,54 @@ impl Whep {
     }
 
     fn end(&mut self, with: Ask) -> Vec<Ask> {
-        let good_bye = self.good_bye().map(Ask::Http);
+        let good_bye = self.good_bye().into_iter().map(Ask::Http);
         self.phase = Phase::Over;
-        good_bye.into_iter().chain([with]).collect()
+        good_bye.chain([with]).collect()
     }
 
-    /// The end of the session at the server, if there is one.
-    fn good_bye(&mut self) -> Option<Request> {
-        let session = self.session.take()?;
-        Some(self.request(Method::Delete, &session, PARTING))
+    /// The end of the session at the server, if there is one, in each way that the server may know.
+    fn good_bye(&mut self) -> Vec<Request> {
+        let session = self.session.take();
+        let ends = session.iter().flat_map(SessionUrl::ends);
+        ends.map(|end| self.request(Method::Delete, &end, PARTING))
+            .collect()
     }
 
     fn leave(&mut self, now: Duration) -> Vec<Ask> {
-        let until = now + PARTING;
-        if let Some(good_bye) = self.good_bye() {
-            return self.wait_for(good_bye, until);
-        }
         match self.phase {
             // The answer will say what there is to end.
-            Phase::Asking { request } => {
-                self.phase = Phase::Leaving { request, until };
+            Phase::Asking { request } if self.session.is_none() => {
+                self.phase = Phase::Leaving {
+                    request,
+                    until: now + PARTING,
+                    is_good_bye: false,
+                };
                 Vec::new()
             }
-            _ => self.bye(),
+            _ => self.part(now),
         }
     }
 
     /// The last answer, after which there may be a session to end.
     fn let_go(&mut self, response: &Response, now: Duration) -> Vec<Ask> {
         if matches!(response.status, 200..=299 | 406) {
-            self.session = self.server.session(response.header("location"));
+            self.session = self.server.session(response);
         }
-        match self.good_bye() {
-            Some(good_bye) => self.wait_for(good_bye, now + PARTING),
-            None => self.bye(),
-        }
+        self.part(now)
     }
 
-    fn wait_for(&mut self, good_bye: Request, until: Duration) -> Vec<Ask> {
-        self.phase = Phase::Leaving {
-            request: good_bye.id,
-            until,
+    /// Says good-bye where there is somebody to hear it, and waits for the last answer.
+    fn part(&mut self, now: Duration) -> Vec<Ask> {
+        let good_bye = self.good_bye();
+        let Some(last) = good_bye.last() else {
+            return self.bye();
         };
-        vec![Ask::Http(good_bye)]
+        self.phase = Phase::Leaving {
+            request: last.id,
+            until: now + PARTING,
+            is_good_bye: true,
+        };
+        good_bye.into_iter().map(Ask::Http).collect()
     }
 
     fn bye(&mut self) -> Vec<Ask> {

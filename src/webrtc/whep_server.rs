@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! PURE: a WHEP server's addresses, who may be sent the token, and what its refusals mean.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::link;
@@ -11,8 +12,18 @@ use crate::redact::Secrets;
 /// Longer locations are none.
 const LONGEST_LOCATION: usize = 8 * 1024;
 
+/// Longer entity tags are none.
+const LONGEST_ETAG: usize = 256;
+
 /// Shorter names in a path are words.
 const SHORTEST_TICKET: usize = 12;
+
+/// What stays readable in a name of a path.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The endpoint as it was given, and where redirects have led.
 pub(super) struct Server {
@@ -29,6 +40,50 @@ pub(super) struct Server {
 pub(super) struct SessionUrl {
     pub(super) url: Url,
     pub(super) etag: Option<String>,
+    /// The session has no address of its own: its ETag tells it from the others at the endpoint.
+    is_shared: bool,
+}
+
+impl SessionUrl {
+    /// What a request must not reach another session without.
+    pub(super) fn if_match(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|_| self.is_shared)
+    }
+
+    /// Where the session can be ended; each of them names this session and no other.
+    pub(super) fn ends(&self) -> Vec<Self> {
+        // First the name below the endpoint (Ant Media), which means nothing else anywhere. Then the endpoint, on the
+        // condition of the ETag: what is created and has no Location is at the request's own URL (RFC 9110, 15.3.2).
+        let below = self.if_match().map(|etag| Self {
+            url: below(&self.url, etag),
+            ..self.clone()
+        });
+        below.into_iter().chain([self.clone()]).collect()
+    }
+}
+
+/// The address of a session below its endpoint. It keeps the query, which may say who asks.
+fn below(endpoint: &Url, etag: &str) -> Url {
+    // No name climbs: `..` has no letter in it, and a slash is escaped.
+    let name = utf8_percent_encode(name_in(etag), ESCAPED).to_string();
+    let path = endpoint.path().trim_end_matches('/');
+    let mut url = endpoint.clone();
+    url.set_path(&format!("{path}/{name}"));
+    url
+}
+
+/// Some servers write their names without the quotes.
+fn name_in(etag: &str) -> &str {
+    etag.trim_matches('"')
+}
+
+/// Whether an ETag can name a session: a strong one. `*` is every session. Frameworks give each answer a weak one (`W/`), made
+/// of its body.
+fn names_a_session(etag: &str) -> bool {
+    let is_visible = etag.bytes().all(|byte| byte.is_ascii_graphic());
+    let has_a_word = name_in(etag).bytes().any(|b| b.is_ascii_alphanumeric());
+    let start = etag.get(..2).unwrap_or_default();
+    is_visible && has_a_word && !start.eq_ignore_ascii_case("W/")
 }
 
 pub(super) struct Refusal {
@@ -72,6 +127,7 @@ impl Server {
         SessionUrl {
             url: self.endpoint.clone(),
             etag: None,
+            is_shared: false,
         }
     }
 
@@ -117,11 +173,37 @@ impl Server {
         Ok(())
     }
 
-    /// Where the session is, if the server says so in a usable way.
-    pub(super) fn session(&mut self, location: Option<&str>) -> Option<SessionUrl> {
-        let url = self.resolve(location)?;
-        self.keep_secret(&url);
-        (url != self.endpoint).then_some(SessionUrl { url, etag: None })
+    /// Where the session is, if the server says so in a usable way: by an address of its own (Location), else by its ETag.
+    pub(super) fn session(&mut self, response: &Response) -> Option<SessionUrl> {
+        let etag = response.header("etag");
+        let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG);
+        let own = self.resolve(response.header("location"));
+        if let Some(url) = own.filter(|url| *url != self.endpoint) {
+            self.keep_secret(&url);
+            return Some(SessionUrl {
+                url,
+                etag: etag.map(str::to_owned),
+                is_shared: false,
+            });
+        }
+        let etag = etag.filter(|etag| names_a_session(etag))?;
+        if name_in(etag).len() >= SHORTEST_TICKET {
+            self.secrets.add_whole(name_in(etag));
+        }
+        Some(SessionUrl {
+            etag: Some(etag.to_owned()),
+            is_shared: true,
+            ..self.endpoint()
+        })
+    }
+
+    /// What is to be said of a server that names no session.
+    pub(super) fn names_none(&self) -> String {
+        format!(
+            "{} names no session (no usable Location, no strong ETag): it cannot be told when the session ends \
+             and has to notice that by itself",
+            self.shown()
+        )
     }
 
     /// Who knows such a name, or its token, may end the session.

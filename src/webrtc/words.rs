@@ -82,6 +82,11 @@ impl WebRtcPlaySrc {
         let _ = self.post_message(message);
     }
 
+    pub(super) fn log_warning(&self, text: &str) {
+        let text = self.imp().redacted(text);
+        gst::warning!(CAT, obj = self, "{text}");
+    }
+
     pub(super) fn say_waiting(&self, text: &str) {
         let text = self.imp().redacted(text);
         gst::info!(CAT, obj = self, "waiting: {text}");

@@ -151,15 +151,205 @@ fn a_session_is_agreed_played_and_ended() {
 fn servers_that_answer_200_or_202_are_played_too() {
     for status in [200, 202] {
         let (mut stage, post) = Stage::posted();
+        let headers = [("location", "/s/1")];
         assert_eq!(
-            stage.reply(&post, status, &[], &answer()),
+            stage.reply(&post, status, &headers, &answer()),
             [remote(&answer())]
         );
-        assert_eq!(
-            stage.tell(News::Leave),
-            [Ask::Bye],
-            "there is nothing to end"
-        );
+        assert_eq!(only_request(stage.tell(News::Leave)).method, Method::Delete);
+    }
+}
+
+fn requests(asks: Vec<Ask>) -> Vec<Request> {
+    let request = |ask| match ask {
+        Ask::Http(request) => request,
+        other => panic!("not a request: {other:?}"),
+    };
+    asks.into_iter().map(request).collect()
+}
+
+/// Where good-byes go, in their order, each on the condition of this ETag.
+fn check_ends(asks: &[Request], etag: &str, urls: &[&str]) {
+    let condition = ("if-match".to_owned(), etag.to_owned());
+    for request in asks {
+        assert_eq!(request.method, Method::Delete);
+        assert!(request.headers.contains(&condition), "{request:?}");
+    }
+    let asked: Vec<_> = asks.iter().map(|request| request.url.as_str()).collect();
+    assert_eq!(asked, urls);
+}
+
+const ENDPOINT: &str = "http://host:8889/live/whep";
+
+#[test]
+fn a_session_without_an_address_of_its_own_is_ended_by_its_etag() {
+    for (etag, name) in [
+        ("\"3f-a\"", "3f-a"),
+        // Ant Media and others leave the quotes out.
+        ("3f-a", "3f-a"),
+        ("\"a/../b?c#d\"", "a%2F..%2Fb%3Fc%23d"),
+    ] {
+        for location in [
+            None,
+            Some(""),
+            // As Ant Media says it.
+            Some("/live/whep"),
+            Some(ENDPOINT),
+            // Where nobody goes.
+            Some("ftp://host/s/1"),
+            Some("http://user:pw@host/s/1"),
+        ] {
+            let (mut stage, post) = Stage::posted();
+            let mut headers = vec![("etag", etag)];
+            headers.extend(location.map(|location| ("location", location)));
+            let asks = stage.reply(&post, 201, &headers, &answer());
+            assert_eq!(asks, [remote(&answer())], "{headers:?}");
+            stage.tell(News::Connected);
+            let ends = requests(stage.tell(News::Leave));
+            check_ends(&ends, etag, &[&format!("{ENDPOINT}/{name}"), ENDPOINT]);
+            // Whatever it says to the good-bye is no new session.
+            let headers = [("location", "/s/2"), ("etag", "\"2\"")];
+            assert_eq!(stage.reply(&ends[0], 404, &headers, ""), []);
+            assert_eq!(stage.reply(&ends[1], 200, &headers, ""), [Ask::Bye]);
+        }
+    }
+}
+
+#[test]
+fn a_session_with_an_address_of_its_own_is_ended_there_alone() {
+    let (mut stage, post) = Stage::posted();
+    let headers = [("location", "/s/1"), ("etag", "\"3f-a\"")];
+    stage.reply(&post, 201, &headers, &answer());
+    let delete = only_request(stage.tell(News::Leave));
+    assert_eq!(delete.url, "http://host:8889/s/1");
+    // The draft wants no condition on a DELETE.
+    assert!(delete.headers.iter().all(|(name, _)| name != "if-match"));
+    let headers = [("location", "/s/2"), ("etag", "\"2\"")];
+    assert_eq!(stage.reply(&delete, 200, &headers, ""), [Ask::Bye]);
+}
+
+#[test]
+fn what_names_no_session_is_played_and_told_once_in_the_log() {
+    let long = format!("\"{}\"", "x".repeat(256));
+    for etag in [
+        None,
+        Some(""),
+        Some("\"\""),
+        Some("*"),
+        Some("\"..\""),
+        Some("W/\"3f-a\""),
+        Some("w/\"3f-a\""),
+        Some("a b"),
+        Some("\u{e4}\u{e4}"),
+        Some(long.as_str()),
+    ] {
+        let (mut stage, post) = Stage::posted();
+        let headers: Vec<_> = etag.map(|etag| ("etag", etag)).into_iter().collect();
+        let asks = stage.reply(&post, 201, &headers, &answer());
+        let [played, Ask::Warn(text)] = asks.as_slice() else {
+            panic!("{etag:?}: {asks:?}");
+        };
+        assert_eq!(*played, remote(&answer()));
+        assert!(text.starts_with("host:8889 names no session"), "{text}");
+        assert_eq!(stage.tell(candidate("candidate:2")), [], "{etag:?}");
+        assert_eq!(stage.tell(News::Leave), [Ask::Bye], "{etag:?}");
+    }
+}
+
+#[test]
+fn late_candidates_of_a_session_without_an_address_go_to_the_endpoint_by_its_etag() {
+    let mut stage = Stage::new();
+    stage.tell(News::Begin);
+    stage.local(Kind::Offer);
+    let post = only_request(stage.wait());
+    assert_eq!(stage.tell(candidate("candidate:1")), []);
+    let asks = stage.reply(&post, 201, &[("etag", "3f-a")], &answer());
+    let [_, Ask::Http(patch)] = asks.as_slice() else {
+        panic!("no candidate follows: {asks:?}");
+    };
+    assert_eq!(
+        (patch.method, patch.url.as_str()),
+        (Method::Patch, ENDPOINT)
+    );
+    let conditions = patch.headers.iter().filter(|(name, _)| name == "if-match");
+    let conditions: Vec<_> = conditions.map(|(_, value)| value.as_str()).collect();
+    assert_eq!(conditions, ["3f-a"]);
+}
+
+#[test]
+fn a_counter_offer_without_an_address_is_answered_at_the_endpoint_by_its_etag() {
+    let offer = answer().replace("active", "actpass");
+    let (mut stage, post) = Stage::posted();
+    let kind = Kind::Offer;
+    let asks = stage.reply(&post, 406, &[("etag", "\"3f-a\"")], &offer);
+    let sdp = offer.clone();
+    assert_eq!(asks, [Ask::SetRemote(Description { kind, sdp })]);
+    stage.local(Kind::Answer);
+    let patch = only_request(stage.tell(News::GatheringComplete));
+    assert_eq!(
+        (patch.method, patch.url.as_str()),
+        (Method::Patch, ENDPOINT)
+    );
+    let condition = ("if-match".to_owned(), "\"3f-a\"".to_owned());
+    assert!(patch.headers.contains(&condition));
+    let (mut stage, post) = Stage::posted();
+    let asks = stage.reply(&post, 406, &[("etag", "W/\"3f-a\"")], &offer);
+    assert_eq!(failure(&asks), (Cause::BadAnswer, Retry::Soon));
+}
+
+#[test]
+fn every_end_says_goodbye_to_a_session_that_only_its_etag_names() {
+    let below = format!("{ENDPOINT}/3f-a");
+    let urls = [below.as_str(), ENDPOINT];
+    let headers = [("etag", "\"3f-a\""), ("link", "<stun:s>; rel=ice-server")];
+    let ends_of = |mut asks: Vec<Ask>, others: usize| {
+        asks.truncate(asks.len() - others);
+        check_ends(&requests(asks), "\"3f-a\"", &urls);
+    };
+    // Told to leave before the answer.
+    let (mut stage, post) = Stage::posted();
+    assert_eq!(stage.tell(News::Leave), []);
+    ends_of(stage.reply(&post, 201, &headers, &answer()), 0);
+    assert_eq!(stage.wait(), [Ask::Bye], "it does not wait for ever");
+    // The sender is gone.
+    let (mut stage, post) = Stage::posted();
+    stage.reply(&post, 201, &headers, &answer());
+    ends_of(stage.tell(News::Gone), 1);
+    // No path: a second offer, with the server's ICE servers.
+    let (mut stage, post) = Stage::posted();
+    stage.reply(&post, 201, &headers, &answer());
+    ends_of(stage.wait(), 2);
+    // An answer that is none.
+    let (mut stage, post) = Stage::posted();
+    ends_of(stage.reply(&post, 201, &headers, ""), 1);
+}
+
+#[test]
+fn an_etag_that_ends_a_session_goes_where_the_session_is_and_is_shown_to_nobody() {
+    let target = Target {
+        uri: "whep://host/live/a-long-stream-name?jwt=abc".to_owned(),
+        token: Some("token".to_owned()),
+        ..Target::default()
+    };
+    let mut stage = Stage {
+        machine: target.protocol().expect("a good URI"),
+        now: Duration::ZERO,
+    };
+    stage.tell(News::Begin);
+    stage.local(Kind::Offer);
+    let post = only_request(stage.tell(News::GatheringComplete));
+    let post = only_request(stage.reply(&post, 307, &[("location", "http://other/w/?x=1")], ""));
+    stage.reply(&post, 201, &[("etag", "\"0123456789abcdef\"")], &answer());
+    let hidden = stage
+        .machine
+        .hide("a-long-stream-name: 0123456789ABCDEF is gone");
+    assert_eq!(hidden, "a-long-stream-name: *** is gone");
+    let ends = requests(stage.tell(News::Leave));
+    let urls = ["http://other/w/0123456789abcdef?x=1", "http://other/w/?x=1"];
+    check_ends(&ends, "\"0123456789abcdef\"", &urls);
+    for request in &ends {
+        let mut values = request.headers.iter().map(|(_, value)| value);
+        assert!(values.all(|value| !value.contains("token")), "{request:?}");
     }
 }
 
