@@ -12,6 +12,7 @@ mod support {
 
 use std::io;
 use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -324,6 +325,34 @@ fn eos_from_the_application_ends_the_stream_and_the_session() -> io::Result<()> 
     Ok(())
 }
 
+/// As the draft has it; as Ant Media does it; by the rule of HTTP for what is created and has no Location.
+#[test]
+fn a_session_is_ended_at_the_server_however_that_names_it() -> io::Result<()> {
+    for options in [&[][..], &["--named", "below"], &["--named", "endpoint"]] {
+        let server = WhepServer::start_with(options)?;
+        let player = Player::new(&server);
+        player.play();
+        player.next("video_0");
+        player.next("audio_0");
+        player.stop();
+        let is_told = || server.control("ended").is_ok_and(|ended| ended == "1");
+        assert!(poll_until(PATIENCE, is_told), "{options:?}: nobody says it");
+        assert_eq!(server.sessions()?, 0, "{options:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_names_no_session_is_played() -> io::Result<()> {
+    let server = WhepServer::start_with(&["--named", "nothing"])?;
+    let player = Player::new(&server);
+    player.play();
+    player.next("video_0");
+    player.next("audio_0");
+    player.stop();
+    Ok(())
+}
+
 #[test]
 fn a_connection_that_fails_behind_eos_stops_whatever_it_waits_for() -> io::Result<()> {
     let server = WhepServer::start()?;
@@ -359,6 +388,37 @@ fn a_request_for_a_key_frame_reaches_the_sender() -> io::Result<()> {
     );
     let key = std::iter::from_fn(|| Some(player.next("video_0"))).take(100);
     assert!(key.into_iter().any(|came| came.is_key), "no key frame came");
+    Ok(())
+}
+
+/// The first packets never reach what puts frames together, and with them the first key frame: the same as for who joins a
+/// sender in the middle of a group of pictures. With VP8 the next group would begin in two minutes.
+#[test]
+fn a_stream_joined_inside_a_group_of_pictures_asks_for_a_key_frame() -> io::Result<()> {
+    const MISSED: usize = 20;
+    for codec in ["vp8", "h264"] {
+        let server = WhepServer::start_with(&["--codec", codec])?;
+        let player = Player::new(&server);
+        let bin = player.src.downcast_ref::<gst::Bin>().expect("a bin");
+        let depayloader = format!("rtp{codec}depay");
+        bin.connect_deep_element_added(move |_, _, element| {
+            if element.factory().is_some_and(|f| f.name() == depayloader) {
+                let came = AtomicUsize::new(0);
+                let sink = element.static_pad("sink").expect("a sink pad");
+                sink.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+                    match came.fetch_add(1, Ordering::SeqCst) < MISSED {
+                        true => gst::PadProbeReturn::Handled,
+                        false => gst::PadProbeReturn::Ok,
+                    }
+                });
+            }
+        });
+        player.play();
+        let mut frames = std::iter::from_fn(|| Some(player.next("video_0"))).take(100);
+        assert!(frames.any(|came| came.is_key), "{codec}: no key frame came");
+        assert!(server.asked()? > 0, "{codec}: nobody asked");
+        player.stop();
+    }
     Ok(())
 }
 

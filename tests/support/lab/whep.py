@@ -7,6 +7,7 @@ namespace of its own (--host). With --cert and --key, files in PEM form, it spea
 
     whep.py [--codec h264|vp8] [--colour RRGGBB] [--tone HZ] [--no-audio] [--ecdsa-only]
             [--announce MANNER] [--host ADDRESS] [--cert FILE --key FILE] [--numbered NAME@EPOCH]
+            [--named MANNER]
 
 With --announce the description does not show the server's certificate as it is:
     another    that of somebody else, as if there was an impostor on the path
@@ -14,6 +15,11 @@ With --announce the description does not show the server's certificate as it is:
     weak       by SHA-1 only
     spelled    in other letters, beside a weak one
     session    for all sections at once
+
+With --named a session has no address of its own:
+    below      an ETag without quotes, a Location that is the request's own; it is ended at /whep/NAME/ETAG
+    endpoint   an ETag and no Location; it is changed and ended at /whep/NAME, by If-Match
+    nothing    neither
 
 With --offer it is no server but the sending half of one session: it prints its offer, and takes the
 answer and candidates from its input, a JSON object in each line. With --data-channel there is one in
@@ -29,6 +35,7 @@ POST /whep/NAME plays. The faults, each a GET:
     /ctl/status?code=503&n=2[&after=3]   the next n answers are refusals
     /ctl/asked        how many key frames players have asked for, as a number
     /ctl/count        how many sessions there are, as a number
+    /ctl/ended        how many sessions their players have ended (DELETE), as a number
     /ctl/times        of the last session: when it was asked for, answered, connected; Unix time each
     /ctl/announce?as=another    from the next session on
     /ctl/offer        the last offer that came
@@ -151,6 +158,8 @@ class Faults:
 
     # Key frames that players have asked for.
     asked = 0
+    # Sessions that players have ended.
+    ended = 0
 
 
 FAULTS = Faults()
@@ -320,10 +329,11 @@ async def play(request):
 
     SAID["offer"] = await request.text()
     offer = RTCSessionDescription(SAID["offer"], "offer")
+    # Codecs are agreed on while the offer is set.
+    connection.addTransceiver("video").setCodecPreferences(preferred(options.codec))
     await connection.setRemoteDescription(offer)
     for transceiver in connection.getTransceivers():
         if transceiver.kind == "video":
-            transceiver.setCodecPreferences(preferred(options.codec))
             connection.addTrack(picture(options))
         elif not options.no_audio:
             connection.addTrack(Tone(options.tone))
@@ -334,18 +344,34 @@ async def play(request):
         status=201,
         text=SAID["answer"],
         content_type="application/sdp",
-        headers={"Location": f"/session/{name}", "ETag": f'"{name}"'},
+        headers=naming(request, name),
     )
 
 
+def naming(request, name):
+    """How the answer names the session."""
+    return {
+        None: {"Location": f"/session/{name}", "ETag": f'"{name}"'},
+        "below": {"Location": str(request.url), "ETag": name},
+        "endpoint": {"ETag": f'"{name}"'},
+        "nothing": {},
+    }[request.app["options"].named]
+
+
+def named(request):
+    """The session that a request is about."""
+    by_condition = request.headers.get("If-Match", "").strip('"')
+    return request.match_info.get("session", by_condition)
+
+
 async def trickle(request):
-    known = request.match_info["name"] in SESSIONS
-    return web.Response(status=204 if known else 404)
+    return web.Response(status=204 if named(request) in SESSIONS else 404)
 
 
 async def end(request):
-    connection = SESSIONS.pop(request.match_info["name"], None)
+    connection = SESSIONS.pop(named(request), None)
     if connection:
+        FAULTS.ended += 1
         await connection.close()
     return web.Response(status=200 if connection else 404)
 
@@ -375,6 +401,8 @@ async def control(request):
         FAULTS.announce = query["as"]
     elif what == "asked":
         return web.Response(text=str(FAULTS.asked))
+    elif what == "ended":
+        return web.Response(text=str(FAULTS.ended))
     elif what == "count":
         return web.Response(text=str(len(SESSIONS)))
     elif what == "times":
@@ -429,8 +457,15 @@ async def serve(options):
     app = web.Application()
     app["options"] = options
     app.router.add_post("/whep/{name}", play)
-    app.router.add_patch("/session/{name}", trickle)
-    app.router.add_delete("/session/{name}", end)
+    sessions = {
+        None: "/session/{session}",
+        "below": "/whep/{name}/{session}",
+        "endpoint": "/whep/{name}",
+        "nothing": None,
+    }[options.named]
+    if sessions:
+        app.router.add_patch(sessions, trickle)
+        app.router.add_delete(sessions, end)
     app.router.add_get("/ctl/{what}", control)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -462,6 +497,7 @@ def main():
     parser.add_argument("--cert")
     parser.add_argument("--numbered", help="NAME@EPOCH: numbered frames, frame 0 at that Unix time")
     parser.add_argument("--key")
+    parser.add_argument("--named", choices=["below", "endpoint", "nothing"])
     options = parser.parse_args()
     if not options.ecdsa_only:
         let_rsa_in()
