@@ -64,6 +64,20 @@ impl Player {
             .expect("PLAYING");
     }
 
+    /// Plays until picture and sound have come.
+    fn play_until_both(&self) {
+        self.play();
+        self.next("video_0");
+        self.next("audio_0");
+    }
+
+    /// The same; the `nicesrc` of its webrtcbin.
+    fn play_with_transport(&self) -> gst::Element {
+        let transports = transports(&self.src);
+        self.play_until_both();
+        transports.recv_timeout(PATIENCE).expect("a nicesrc")
+    }
+
     /// The next buffer of this pad.
     fn next(&self, pad: &str) -> Came {
         let deadline = Instant::now() + PATIENCE;
@@ -262,9 +276,7 @@ fn playbin_plays_it() -> io::Result<()> {
 fn the_senders_goodbye_is_the_end_of_the_stream() -> io::Result<()> {
     let server = WhepServer::start()?;
     let player = Player::new(&server);
-    player.play();
-    player.next("video_0");
-    player.next("audio_0");
+    player.play_until_both();
     let closed = Instant::now();
     server.control("close")?;
     player.message(gst::MessageType::Eos);
@@ -295,11 +307,7 @@ fn transports(src: &gst::Element) -> Receiver<gst::Element> {
 fn eos_from_the_application_ends_the_stream_and_the_session() -> io::Result<()> {
     let server = WhepServer::start()?;
     let player = Player::new(&server);
-    let transports = transports(&player.src);
-    player.play();
-    player.next("video_0");
-    player.next("audio_0");
-    let transport = transports.recv_timeout(PATIENCE).expect("a nicesrc");
+    let transport = player.play_with_transport();
     let (tell, told) = channel();
     let pad = transport.static_pad("src").expect("its pad");
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
@@ -331,9 +339,7 @@ fn a_session_is_ended_at_the_server_however_that_names_it() -> io::Result<()> {
     for options in [&[][..], &["--named", "below"], &["--named", "endpoint"]] {
         let server = WhepServer::start_with(options)?;
         let player = Player::new(&server);
-        player.play();
-        player.next("video_0");
-        player.next("audio_0");
+        player.play_until_both();
         player.stop();
         let is_told = || server.control("ended").is_ok_and(|ended| ended == "1");
         assert!(poll_until(PATIENCE, is_told), "{options:?}: nobody says it");
@@ -346,9 +352,7 @@ fn a_session_is_ended_at_the_server_however_that_names_it() -> io::Result<()> {
 fn a_server_that_names_no_session_is_played() -> io::Result<()> {
     let server = WhepServer::start_with(&["--named", "nothing"])?;
     let player = Player::new(&server);
-    player.play();
-    player.next("video_0");
-    player.next("audio_0");
+    player.play_until_both();
     player.stop();
     Ok(())
 }
@@ -357,11 +361,7 @@ fn a_server_that_names_no_session_is_played() -> io::Result<()> {
 fn a_connection_that_fails_behind_eos_stops_whatever_it_waits_for() -> io::Result<()> {
     let server = WhepServer::start()?;
     let player = Player::new(&server);
-    let transports = transports(&player.src);
-    player.play();
-    player.next("video_0");
-    player.next("audio_0");
-    let transport = transports.recv_timeout(PATIENCE).expect("a nicesrc");
+    let transport = player.play_with_transport();
     // As every source of GStreamer does when it fails.
     let pad = transport.static_pad("src").expect("its pad");
     pad.push_event(gst::event::Eos::new());

@@ -105,8 +105,10 @@ impl Pair {
         let switched = self.programme.record().reports.last().cloned();
         println!("{report:?}\n{switched:?}");
         assert!(shown, "{what} does not come: {report:?}");
-        // With the last pictures of this one begins the next.
-        self.from = self.meter.now() - SHARED;
+        // With the last pictures of this one begins the next, and none is of the input before: what returns after a burst
+        // shows many at once.
+        let since = self.meter.seen(Seen::shown_since);
+        self.from = since.max(self.meter.now() - SHARED);
         report
     }
 

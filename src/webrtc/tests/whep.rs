@@ -37,9 +37,22 @@ impl Stage {
             token: Some("token".to_owned()),
             ..Target::default()
         };
+        Self::of(&target)
+    }
+
+    fn of(target: &Target) -> Self {
         let machine = target.protocol().expect("a good URI");
         let now = Duration::ZERO;
         Self { machine, now }
+    }
+
+    /// The POST to this target, which needs no candidates.
+    fn posted_to(target: &Target) -> (Self, Request) {
+        let mut stage = Self::of(target);
+        stage.tell(News::Begin);
+        stage.local(Kind::Offer);
+        let asks = stage.tell(News::GatheringComplete);
+        (stage, only_request(asks))
     }
 
     fn tell(&mut self, news: News) -> Vec<Ask> {
@@ -331,13 +344,7 @@ fn an_etag_that_ends_a_session_goes_where_the_session_is_and_is_shown_to_nobody(
         token: Some("token".to_owned()),
         ..Target::default()
     };
-    let mut stage = Stage {
-        machine: target.protocol().expect("a good URI"),
-        now: Duration::ZERO,
-    };
-    stage.tell(News::Begin);
-    stage.local(Kind::Offer);
-    let post = only_request(stage.tell(News::GatheringComplete));
+    let (mut stage, post) = Stage::posted_to(&target);
     let post = only_request(stage.reply(&post, 307, &[("location", "http://other/w/?x=1")], ""));
     stage.reply(&post, 201, &[("etag", "\"0123456789abcdef\"")], &answer());
     let hidden = stage
@@ -537,13 +544,7 @@ fn secure_connections_are_never_left_for_open_ones() {
         token: Some("token".to_owned()),
         ..Target::default()
     };
-    let mut stage = Stage {
-        machine: target.protocol().expect("a good URI"),
-        now: Duration::ZERO,
-    };
-    stage.tell(News::Begin);
-    stage.local(Kind::Offer);
-    let post = only_request(stage.tell(News::GatheringComplete));
+    let (mut stage, post) = Stage::posted_to(&target);
     assert_eq!(post.url, "https://host/x");
     let asks = stage.reply(&post, 307, &[("location", "http://host/x")], "");
     assert_eq!(failure(&asks), (Cause::BadAnswer, Retry::Soon));
@@ -583,13 +584,7 @@ fn what_opens_a_door_at_the_server_is_shown_to_nobody() {
         headers: vec![("authorization".to_owned(), "Basic header-secret".to_owned())],
         ..Target::default()
     };
-    let mut stage = Stage {
-        machine: target.protocol().expect("a good URI"),
-        now: Duration::ZERO,
-    };
-    stage.tell(News::Begin);
-    stage.local(Kind::Offer);
-    let post = only_request(stage.tell(News::GatheringComplete));
+    let (mut stage, post) = Stage::posted_to(&target);
     // Far enough behind for the quotation to end in the middle of it.
     let padding = "x".repeat(110);
     let body = format!("query-secret query%2Dsecret header-secret {padding} query-secret");

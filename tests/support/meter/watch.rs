@@ -26,6 +26,16 @@ impl Seen {
         let mut last = self.pictures.iter().rev().take(pictures);
         self.pictures.len() >= pictures && last.all(|picture| picture.name() == Some(name))
     }
+
+    /// When the first of the last pictures came that are of one input, or of none.
+    pub(crate) fn shown_since(&self) -> f64 {
+        let mut last = self.pictures.iter().rev();
+        let Some(newest) = last.next() else {
+            return 0.0;
+        };
+        let same = last.take_while(|picture| picture.name() == newest.name());
+        same.last().unwrap_or(newest).arrival
+    }
 }
 
 #[derive(Default)]
