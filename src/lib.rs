@@ -11,12 +11,14 @@
 //! * `clock` is the only one that asks what time it is.
 //! * `message` keeps alive what a message passes through.
 //! * `redact` says what of an address may be shown, and takes secrets out of texts.
+//! * `escape` makes any text a part of an address.
 //! * `access_unit` says in which form a depayloader keeps access units whole.
 
 use std::sync::{Mutex, PoisonError};
 
 mod access_unit;
 mod clock;
+mod escape;
 mod failoversrc;
 mod lag;
 mod message;

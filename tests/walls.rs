@@ -7,10 +7,11 @@ use std::fs;
 use std::path::Path;
 
 /// A floor, and the floors that it may name.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("access_unit", &["access_unit"]),
     ("policy", &["policy"]),
     ("clock", &["clock", "policy"]),
+    ("escape", &["escape"]),
     ("message", &["message"]),
     ("lag", &["lag"]),
     ("redact", &["redact"]),
@@ -21,7 +22,15 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
     ),
     (
         "webrtc",
-        &["webrtc", "clock", "message", "lag", "redact", "access_unit"],
+        &[
+            "webrtc",
+            "clock",
+            "escape",
+            "message",
+            "lag",
+            "redact",
+            "access_unit",
+        ],
     ),
     (
         "failoversrc",
@@ -31,6 +40,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "sources",
             "policy",
             "clock",
+            "escape",
             "message",
         ],
     ),
@@ -43,6 +53,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
             "webrtc",
             "policy",
             "clock",
+            "escape",
             "message",
             "lag",
             "redact",
@@ -54,6 +65,7 @@ const MAY_NAME: [(&str, &[&str]); 11] = [
 /// Files, or folders of them, that know numbers only.
 const PURE: &[&str] = &[
     "policy/",
+    "escape.rs",
     "redact.rs",
     "switch/ageing.rs",
     "switch/timeline.rs",
@@ -388,7 +400,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn floors() -> [&'static str; 11] {
+fn floors() -> [&'static str; 12] {
     MAY_NAME.map(|(floor, _)| floor)
 }
 

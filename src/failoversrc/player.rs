@@ -2,11 +2,11 @@
 //! PURE: the address of an Ant Media player page becomes the inputs that the page would try, in
 //! its order: over each protocol of `playOrder` the primary, then the backup.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::address::{Configuration, decoded, pairs};
 use super::settings::Refusal;
+use crate::escape::escaped;
 
 /// What the page takes without being told.
 const PLAY_ORDER: &str = "webrtc,hls";
@@ -20,13 +20,6 @@ const PRIMARY: [&str; 3] = ["id", "name", "streamId"];
 const RIGHTS: [&str; 3] = ["token", "subscriberId", "subscriberCode"];
 /// The part of a recording that is asked for, over HTTP only.
 const PART: [&str; 2] = ["start", "end"];
-
-/// What stays readable in a part of a path or query.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// Whether a text looks like the address of any page.
 pub(super) fn is_page(uri: &str) -> bool {
@@ -218,10 +211,6 @@ fn protocol(name: &str) -> Result<Protocol, Refusal> {
 
 fn is_file(stream: &str) -> bool {
     stream.starts_with("streams/")
-}
-
-fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]

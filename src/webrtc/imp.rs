@@ -242,11 +242,10 @@ impl WebRtcPlaySrc {
         let peer = {
             let mut inside = lock(&self.inside);
             inside.open = false;
-            inside.peer.take()
+            inside.peer.clone()
         };
         if let Some(peer) = peer {
-            self.obj().cut_off();
-            remove_running(&*self.obj(), &peer);
+            self.obj().let_go(&peer);
         }
     }
 

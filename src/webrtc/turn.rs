@@ -2,6 +2,7 @@
 //! PURE: ICE servers as browsers write them, and as webrtcbin wants them.
 
 use super::signalling::IceServer;
+use crate::escape::escaped;
 
 /// `turn:host:port?transport=udp` with its user becomes `turn://user:credential@host:port?transport=udp`.
 /// `None`: not usable.
@@ -21,20 +22,6 @@ pub(super) fn uri(server: &IceServer) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Everything that is not plain in a URI.
-fn escaped(text: &str) -> String {
-    let mut all = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                all.push(char::from(byte));
-            }
-            _ => all.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    all
 }
 
 #[cfg(test)]

@@ -361,7 +361,7 @@ impl Whep {
         self.part(now)
     }
 
-    /// Says good-bye where there is somebody to hear it, and waits for the last answer.
+    /// Says good-bye where there is a session to end, and waits for the last answer.
     fn part(&mut self, now: Duration) -> Vec<Ask> {
         let good_bye = self.good_bye();
         let Some(last) = good_bye.last() else {

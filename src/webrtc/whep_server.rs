@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MPL-2.0
 //! PURE: a WHEP server's addresses, who may be sent the token, and what its refusals mean.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::link;
 use super::signalling::{Cause, IceServer, Response, Retry, quoted};
 use super::target::Target;
+use crate::escape::escaped;
 use crate::redact::Secrets;
 
 /// Longer locations are none.
@@ -17,13 +17,6 @@ const LONGEST_ETAG: usize = 256;
 
 /// Shorter names in a path are words.
 const SHORTEST_TICKET: usize = 12;
-
-/// What stays readable in a name of a path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The endpoint as it was given, and where redirects have led.
 pub(super) struct Server {
@@ -65,7 +58,7 @@ impl SessionUrl {
 /// The address of a session below its endpoint. It keeps the query, which may say who asks.
 fn below(endpoint: &Url, etag: &str) -> Url {
     // No name climbs: `..` has no letter in it, and a slash is escaped.
-    let name = utf8_percent_encode(name_in(etag), ESCAPED).to_string();
+    let name = escaped(name_in(etag));
     let path = endpoint.path().trim_end_matches('/');
     let mut url = endpoint.clone();
     url.set_path(&format!("{path}/{name}"));

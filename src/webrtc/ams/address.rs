@@ -2,21 +2,15 @@
 //! PURE: `ams://host:port/app/stream?token=…` taken apart: where the server's socket is, which stream
 //! is asked for, and who asks.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::escape::escaped;
 use crate::redact::Secrets;
 
 /// Where Ant Media listens without being told otherwise.
 const PORT: u16 = 5080;
 const SECURE_PORT: u16 = 5443;
-
-/// What stays readable in a path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 const FORM: &str = "write it as ams://HOST[:5080]/APP/STREAM or amss://HOST[:5443]/APP/STREAM";
 
@@ -120,10 +114,6 @@ fn decoded(text: &str) -> Result<String, String> {
         return Err("there is a control character in it".to_owned());
     }
     Ok(decoded.into_owned())
-}
-
-fn escaped(text: &str) -> String {
-    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
