@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
-//! The form in which a depayloader keeps access units whole. It has to be asked for before the first packet,
-//! since a depayloader decides once.
+//! Access units of H.264 and H.265: the form in which a depayloader keeps them whole, and which of them a decoder can
+//! begin with. The form has to be asked for before the first packet, since a depayloader decides once.
 //!
 //! Asked for a byte stream, or not asked at all, rtph264depay gives NAL units as they come, and a parser then looks for
 //! the borders of the access units by what a standard stream looks like. A payloader that sends the parameter sets
@@ -10,7 +10,14 @@
 //! RFC 7798 4.1), and takes the parameter sets out. Nor does a parser have to wait for the next frame to know that
 //! this one is complete.
 
+mod random_access;
+
 use gst::prelude::*;
+use random_access::{Codec, is_random_access};
+use std::sync::{Mutex, PoisonError};
+
+/// A sender that has brought nothing but other I pictures for so long will bring nothing else: decoding begins with one.
+const NOTHING_BETTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
 
 /// By the encoding name in the caps of the packets: the depayloader, and the form.
 const FORMS: [(&str, &str, &str); 2] = [
@@ -53,6 +60,54 @@ pub(crate) fn form(element: &gst::Element) -> Option<gst::Caps> {
     forms.next()
 }
 
+/// What leaves this parser as key frames are those with which decoding can begin, where it leaves as a byte stream. A parser
+/// takes any I picture for one, and that of 1.22 the first frame behind a `codec_data` too, whatever it is.
+pub(crate) fn let_only_random_access_begin(parser: &gst::Element) {
+    let factory = parser.factory().map(|factory| factory.name());
+    let codec = match factory.as_deref() {
+        Some("h264parse") => Codec::H264,
+        Some("h265parse") => Codec::H265,
+        _ => return,
+    };
+    let Some(src) = parser.static_pad("src") else {
+        return;
+    };
+    let begins = Mutex::new(Begins::default());
+    src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let key = info.buffer_mut();
+        let key = key.filter(|buffer| !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT));
+        if let Some(buffer) = key {
+            let is_one = buffer
+                .map_readable()
+                .is_ok_and(|unit| is_random_access(codec, &unit));
+            let mut begins = begins.lock().unwrap_or_else(PoisonError::into_inner);
+            if !begins.with(buffer.dts_or_pts(), is_one) {
+                buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+/// What a stream has had so far to begin with.
+#[derive(Default)]
+struct Begins {
+    has_random_access: bool,
+    first: Option<gst::ClockTime>,
+}
+
+impl Begins {
+    /// Whether an I picture at this time may be begun with.
+    fn with(&mut self, at: Option<gst::ClockTime>, is_random_access: bool) -> bool {
+        self.has_random_access |= is_random_access;
+        let first = self.first.or(at);
+        self.first = first;
+        let waited = at.zip(first).map(|(at, first)| at.saturating_sub(first));
+        is_random_access
+            || !self.has_random_access && waited.is_some_and(|waited| waited >= NOTHING_BETTER)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +133,17 @@ mod tests {
             let named = form.as_ref().and_then(|form| form.structure(0));
             assert_eq!(named.map(|s| s.name().as_str()), media, "{factory}");
         }
+    }
+
+    #[test]
+    fn i_pictures_are_begun_with_where_there_is_nothing_better() {
+        let at = |seconds| Some(gst::ClockTime::from_seconds(seconds));
+        let mut begins = Begins::default();
+        assert!(!begins.with(at(100), false));
+        assert!(!begins.with(at(109), false));
+        assert!(begins.with(at(110), false));
+        assert!(begins.with(at(112), true));
+        assert!(!begins.with(at(150), false));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! * `message` keeps alive what a message passes through.
 //! * `redact` says what of an address may be shown, and takes secrets out of texts.
 //! * `escape` makes any text a part of an address.
-//! * `access_unit` says in which form a depayloader keeps access units whole.
+//! * `access_unit` says in which form a depayloader keeps access units whole, and which of them decoding can begin with.
 
 use std::sync::{Mutex, PoisonError};
 

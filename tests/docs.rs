@@ -136,6 +136,7 @@ fn tables_of_nicks_agree_with_the_code() {
         HealthKind::Connecting,
         HealthKind::Flowing,
         HealthKind::Suspect,
+        HealthKind::Incomplete,
         HealthKind::Stalled,
         HealthKind::Down,
     ];
@@ -145,6 +146,7 @@ fn tables_of_nicks_agree_with_the_code() {
     );
     let causes = [
         Cause::Stall,
+        Cause::Incomplete,
         Cause::Eos,
         Cause::Error,
         Cause::Identity,
@@ -277,7 +279,8 @@ fn a_failover() -> BTreeMap<&'static str, BTreeSet<(String, String)>> {
     let pipeline = gst::parse::launch(
         "failoversrc name=in timeout=2000000000
            primary-source=\"audiotestsrc is-live=true samplesperbuffer=441 ! identity error-after=5\"
-           backup-source=\"audiotestsrc is-live=true samplesperbuffer=441\"
+           backup-source=\"audiotestsrc is-live=true samplesperbuffer=441
+                           videotestsrc is-live=true ! valve name=camera\"
          ! fakesink sync=false",
     );
     let pipeline = pipeline.expect("it parses").downcast::<gst::Pipeline>();
@@ -286,7 +289,14 @@ fn a_failover() -> BTreeMap<&'static str, BTreeSet<(String, String)>> {
     pipeline.set_state(gst::State::Playing).expect("it plays");
     let mut real = BTreeMap::<_, BTreeSet<_>>::new();
     let limit = gst::ClockTime::from_seconds(20);
-    while !(real.contains_key("switched away") && real.contains_key("failed")) {
+    while !["switched away", "failed", "incomplete"]
+        .iter()
+        .all(|mark| real.contains_key(mark))
+    {
+        if real.contains_key("switched away") {
+            let camera = pipeline.by_name("camera").expect("it has its name");
+            camera.set_property("drop", true);
+        }
         let message = bus
             .timed_pop_filtered(limit, &[gst::MessageType::Element, gst::MessageType::Error])
             .expect("the backup goes on air");
@@ -303,6 +313,9 @@ fn a_failover() -> BTreeMap<&'static str, BTreeSet<(String, String)>> {
         let away = structure.get::<i32>("from").is_ok_and(|from| from == 0);
         if away || structure.has_field("text") {
             real.entry(mark).or_default();
+        }
+        if structure.has_field("missing") {
+            real.entry("incomplete").or_default();
         }
     }
     let source = pipeline.by_name("in").expect("it has its name");

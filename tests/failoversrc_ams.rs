@@ -166,7 +166,7 @@ fn a_frozen_publisher_behind_a_living_connection_is_a_stall() {
 }
 
 #[test]
-fn pictures_alone_that_stand_still_are_a_stall() {
+fn pictures_alone_that_stand_still_are_lacking() {
     let server = server();
     let programme = on_air(&server);
     let since = Instant::now();
@@ -176,7 +176,7 @@ fn pictures_alone_that_stand_still_are_a_stall() {
     server.mute("primary", false);
     programme.until_switches(3);
     programme.until_all_show(Look::Primary);
-    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    programme.check_switches(&[START, (0, 1, "incomplete"), (1, 0, "recovered")]);
     programme.finish(&BOTH);
 }
 

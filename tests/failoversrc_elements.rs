@@ -161,7 +161,7 @@ fn the_end_of_a_live_primary_is_a_failure() {
 }
 
 #[test]
-fn silence_is_a_stall_of_the_whole_input_and_both_silent_is_a_slate() {
+fn a_silent_stream_is_found_in_the_other_input_and_all_silent_is_a_slate() {
     let (primary, backup) = (gated(Look::Primary), gated(Look::Backup));
     let programme = live(&primary)
         .set("backup-source", &backup)
@@ -179,7 +179,7 @@ fn silence_is_a_stall_of_the_whole_input_and_both_silent_is_a_slate() {
     open(&backup, "sound", true);
     programme.until_all_show(Look::Backup);
     let switches = programme.record().switches();
-    assert_eq!(switches[1], (0, 1, "stall".to_owned()));
+    assert_eq!(switches[1], (0, 1, "incomplete".to_owned()));
     programme.finish(&BOTH);
 }
 
@@ -459,4 +459,36 @@ fn a_file_waits_in_a_pause_and_goes_on() {
         let record = programme.record();
         assert!(pictures(&record) >= 74, "{form}: {}", pictures(&record));
     }
+}
+
+#[test]
+fn a_still_image_is_a_backup_for_as_long_as_it_is_needed() {
+    let primary = gated(Look::Primary);
+    let image = Recording::still(Look::Backup);
+    let programme = Programme::new()
+        .set("primary-source", &primary)
+        .set("backup-uri", image.uri())
+        .set("timeout", 500 * MS)
+        .set("recovery-time", 1_000 * MS)
+        .start();
+    programme.until_all_show(Look::Primary);
+    programme.until("the image stands by", |record| record.told(1, "flowing"));
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, false);
+    }
+    programme.until_show(Look::Backup, Look::Slate);
+    let since = std::time::Instant::now();
+    programme.until("it stays", |record| {
+        let video = record.output("video_0").expect("a picture");
+        let shown = video.seen.iter().filter(|seen| seen.arrival > since);
+        shown.filter(|seen| seen.look == Look::Backup).count() >= 20
+    });
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, true);
+    }
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START, (0, 1, "stall"), (1, 0, "recovered")]);
+    // One decoding, and nothing to come back from.
+    assert_eq!(programme.record().attempts(1), 1);
+    programme.finish(&BOTH);
 }

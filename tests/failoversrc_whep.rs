@@ -107,12 +107,12 @@ fn a_frozen_server_is_a_stall_and_its_return_does_no_harm() -> io::Result<()> {
 }
 
 #[test]
-fn pictures_alone_that_fail_to_come_are_a_stall() -> io::Result<()> {
+fn pictures_alone_that_fail_to_come_are_lacking() -> io::Result<()> {
     let (primary, _backup, programme) = on_air()?;
     primary.control("mute")?;
     programme.until_all_show(Look::Backup);
     primary.control("resume")?;
-    check_there_and_back(programme, "stall");
+    check_there_and_back(programme, "incomplete");
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn when_only_the_picture_stalls_the_sound_leaves_with_it() {
             scene.primary.sound.push(Frame::at(at));
             scene.backup.push(at);
         });
-        assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+        assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
         assert_eq!(scene.pictures().runs().len(), 2);
         assert_eq!(
             scene.sounds().runs().len(),
@@ -127,7 +127,7 @@ fn when_only_the_sound_stalls_the_picture_leaves_with_it() {
             scene.primary.push_picture(at);
             scene.backup.push(at);
         });
-        assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+        assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
         assert_eq!(scene.pictures().runs().len(), 2);
         assert_eq!(scene.pictures().longest_step(), 20);
         assert_eq!(scene.sounds().runs().len(), 2);
@@ -144,9 +144,9 @@ fn the_log_says_which_stream_an_input_was_left_for() {
         scene.primary.push_picture(at);
         scene.backup.push(at);
     });
-    assert_eq!(scene.stage.switches(), [switch(0, 1, "stall")]);
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
     // The last of its buffers came at 980 ms.
-    let line = "input 0: flowing -> stalled (stall: stream 1 silent for 0:00:00.500000000)";
+    let line = "input 0: flowing -> incomplete (none: stream 1 silent for 0:00:00.500000000: without src_1)";
     assert!(
         log.lines().iter().any(|one| one == line),
         "{:#?}",
@@ -275,13 +275,28 @@ fn a_picture_that_joins_its_sound_does_not_change_where_the_input_is_in_time() {
 fn the_end_of_the_sound_is_not_the_end_of_the_input() {
     let scene = Scene::new(&raw(), &pcm(), &[]);
     scene.both(1_000);
+    for sound in [&scene.primary.sound, &scene.backup.sound] {
+        sound.eos();
+    }
+    scene.stage.every(20, 1_000..3_000, |at| {
+        scene.primary.push_picture(at);
+        scene.backup.push_picture(at);
+    });
+    assert_eq!(scene.stage.switches(), []);
+    assert_eq!(scene.pictures().runs(), [(0, 150)]);
+}
+
+#[test]
+fn an_input_whose_sound_has_ended_is_left_for_one_that_has_it() {
+    let scene = Scene::new(&raw(), &pcm(), &[]);
+    scene.both(1_000);
     scene.primary.sound.eos();
     scene.stage.every(20, 1_000..3_000, |at| {
         scene.primary.push_picture(at);
         scene.backup.push(at);
     });
-    assert_eq!(scene.stage.switches(), []);
-    assert_eq!(scene.pictures().runs(), [(0, 150)]);
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
+    assert_eq!(scene.pictures().longest_step(), 20);
     assert!(!scene.sound.is_eos());
 }
 
@@ -416,8 +431,9 @@ fn a_released_sound_pad_does_not_stop_the_picture() {
         scene.primary.push_picture(at);
         scene.backup.push(at);
     });
-    assert_eq!(scene.stage.switches(), []);
-    assert_eq!(scene.pictures().runs(), [(0, 150)]);
+    // The backup still has one.
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
+    assert_eq!(scene.pictures().longest_step(), 20);
 }
 
 /// After a second of both, two seconds in which gaps take the place of the primary's sound.
@@ -450,7 +466,7 @@ fn a_gap_in_the_sound_is_no_stall() {
 #[test]
 fn a_gap_for_what_was_lost_is_no_sign_of_life() {
     let scene = with_gaps_for_sound(gst::GapFlags::DATA);
-    assert_eq!(scene.stage.switches(), [(0, 1, "stall".to_owned())]);
+    assert_eq!(scene.stage.switches(), [switch(0, 1, "incomplete")]);
 }
 
 /// Raw sound as it is: as many samples as the time takes.

@@ -108,13 +108,17 @@ fn sound_goes(goes: impl Fn(&Stage, &Feed)) {
     let (stage, primary, backup) = late(&raw());
     primary.lag(0);
     let sound = stage.feed("sink_0_1", &pcm());
+    let other = stage.feed("sink_1_1", &pcm());
     sound.lag(LATE);
     stage.every(20, 3_000..5_000, |at| {
         both(&raw(), &primary, &backup, at);
         sound.push(Frame::at(at));
+        other.push(Frame::at(at));
     });
     assert_eq!(stage.switches(), there_and_back()[..1]);
+    // Of both, or one would have what the other lacks.
     goes(&stage, &sound);
+    goes(&stage, &other);
     stage.every(20, 5_000..6_500, |at| both(&raw(), &primary, &backup, at));
     assert_eq!(stage.switches(), there_and_back());
 }

@@ -55,13 +55,13 @@ fn a_browser_that_closes_the_connection_is_left_at_once() -> io::Result<()> {
 }
 
 #[test]
-fn a_browser_whose_pictures_stop_is_a_stall() -> io::Result<()> {
+fn a_browser_whose_pictures_stop_is_incomplete() -> io::Result<()> {
     let Some((chromium, programme)) = on_air("vp8")? else {
         return Ok(());
     };
     chromium.control("stopvideo")?;
     programme.until_all_show(Look::Backup);
-    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "stall")]);
+    programme.check_switches(&[(-1, 0, "startup"), (0, 1, "incomplete")]);
     programme.finish(&BOTH);
     Ok(())
 }

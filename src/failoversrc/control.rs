@@ -295,10 +295,17 @@ impl Owner {
     fn hear(&mut self, shell: &FailoverSrc, event: SwitchEvent, now: Moment) {
         match &event {
             SwitchEvent::Health {
-                input, new, cause, ..
+                input,
+                old,
+                new,
+                cause,
+                ..
             } => {
                 if let Some(index) = self.index(*input) {
                     self.health(shell, index, *new, *cause, now);
+                }
+                if [*old, *new].contains(&HealthKind::Incomplete) {
+                    shell.update_slates();
                 }
             }
             SwitchEvent::Start(id) => {
@@ -317,6 +324,7 @@ impl Owner {
                     self.end(index);
                 }
             }
+            SwitchEvent::Pauses => shell.update_slates(),
             SwitchEvent::EverythingDown => shell.provide_slates(self.run),
             // Its others may end at once as well, and then nothing is missing.
             SwitchEvent::StreamEnded { .. } => self.complete = Some(now + complete_after()),
@@ -337,12 +345,13 @@ impl Owner {
             return;
         };
         match new {
-            HealthKind::Flowing | HealthKind::Suspect => {
+            // What it lacks is no reason to take from it what it brings.
+            HealthKind::Flowing | HealthKind::Suspect | HealthKind::Incomplete => {
                 input.life.flows(now);
                 self.complete = Some(now + complete_after());
             }
             HealthKind::Stalled => input.life.fell_silent(now),
-            HealthKind::Down if cause == Some(Cause::Eos) && !shell.is_live(input.id) => {
+            HealthKind::Down if cause == Some(Cause::Eos) && shell.has_end(input.id) => {
                 self.ended(shell, index, now);
             }
             // Its source knows, and says when that changes.
@@ -359,8 +368,8 @@ impl Owner {
         }
     }
 
-    /// What is not live has an end. It is the end of all when nothing else is left to play; beside an
-    /// endless input it is played again, for it may be needed again.
+    /// What has an end is at its end. It is the end of all when nothing else is left to play; beside one that
+    /// may go on it is played again, for it may be needed again.
     fn ended(&mut self, shell: &FailoverSrc, index: usize, now: Moment) {
         self.log(index, "played to its end");
         if self
@@ -374,11 +383,10 @@ impl Owner {
             shell.end_of_all();
             return;
         }
-        let endless = self
-            .inputs
-            .iter()
-            .any(|i| !i.life.is_ended() && shell.is_live(i.id));
-        if endless && let Some(input) = self.inputs.get_mut(index) {
+        let goes_on = |input: &Input| !input.life.is_ended() && !shell.has_end(input.id);
+        if self.inputs.iter().any(goes_on)
+            && let Some(input) = self.inputs.get_mut(index)
+        {
             input.life.play_again(now);
         }
     }

@@ -4,7 +4,7 @@
 use super::control::{Control, LONGEST_STOP, Order};
 use super::output::Outputs;
 use super::runs::Runs;
-use super::settings::{Resolved, SECOND, Settings};
+use super::settings::{Resolved, SECOND, STARTUP, Settings};
 use super::{CAT, Output, Slate, Standby, Status, tell};
 use crate::clock::Stopwatch;
 use crate::message::hold_parents;
@@ -42,11 +42,19 @@ pub struct FailoverSrc {
         get, set, blurb = "An element, or in gst-launch a description, instead of backup-uri", builder().mutable_ready())]
     #[property(name = "timeout", nick = "Timeout", type = u64, member = timeout, get, set = Self::set_timeout,
         maximum = LONGEST, default = SECOND,
-        blurb = "No buffer on a stream of the input on air for this long: it is stalled and left, at least 1 ms (in nanoseconds)",
+        blurb = "A stream of the active input without a buffer for this long is lacking: the input is left for one that has it, at least 1 ms (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "startup-timeout", nick = "Startup Timeout", type = u64, member = startup_timeout, get,
-        set = Self::set_startup_timeout, maximum = LONGEST, default = 5 * SECOND,
+        set = Self::set_startup_timeout, maximum = LONGEST, default = STARTUP,
         blurb = "Time for an input to deliver its first buffer before the next is tried, at least 1 ms (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "video-timeout", nick = "Video Timeout", type = u64, member = video_timeout, get,
+        set = Self::set_video_timeout,
+        blurb = "The timeout of video alone, 0 = as timeout, -1 = video may pause for ever (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "audio-timeout", nick = "Audio Timeout", type = u64, member = audio_timeout, get,
+        set = Self::set_audio_timeout,
+        blurb = "The timeout of audio alone, 0 = as timeout, -1 = audio may pause for ever (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "recovery-time", nick = "Recovery Time", type = u64, member = recovery_time, get,
         set = Self::set_recovery_time, maximum = LONGEST, default = 5 * SECOND,
@@ -174,8 +182,8 @@ impl FailoverSrc {
         self.down.load(SeqCst)
     }
 
-    pub(super) fn is_live(&self, input: InputId) -> bool {
-        self.switch().imp().is_live(input)
+    pub(super) fn has_end(&self, input: InputId) -> bool {
+        self.switch().imp().has_end(input)
     }
 
     pub(super) fn swap_status(&self, status: Status) -> Status {
@@ -350,7 +358,7 @@ impl ObjectImpl for FailoverSrc {
         obj.set_suppressed_flags(gst::ElementFlags::SOURCE | gst::ElementFlags::SINK);
         obj.set_element_flags(gst::ElementFlags::SOURCE);
         let switch = self.switch();
-        switch.set_property("startup-timeout", 5 * SECOND);
+        switch.set_property("startup-timeout", STARTUP);
         let weak = obj.downgrade();
         switch.imp().set_listener(Some(Arc::new(move |event| {
             if let Some(element) = weak.upgrade() {

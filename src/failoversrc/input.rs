@@ -9,6 +9,12 @@ const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
 /// One that takes longer hangs, or serves somebody else.
 const ELEMENT_HELD: Span = Span::from_secs(1);
 
+/// A source that begins is listened to for at least so long, whoever plays meanwhile: `rtspsrc` turns to TCP after 5 s without a
+/// packet by UDP, and HLS may load some segments first.
+const BEGINS: Span = Span::from_secs(10);
+/// One that has fallen silent: a connection that is not dead brings something again by then.
+const RESUMES: Span = Span::from_secs(5);
+
 /// A server that was to say when there is something to play may have lost its word, and a sender that was to call may
 /// be kept out by one that is there and sends nothing.
 const ABSENT_MOST: Span = Span::from_secs(60);
@@ -118,7 +124,7 @@ impl Life {
         self.attempts = self.attempts.saturating_add(1);
         self.held_since = None;
         self.retry.attempt_started(now);
-        let patience = now.after(self.listens_for());
+        let patience = now.after(self.listens_for(BEGINS));
         self.phase = Phase::Running {
             flowing_since: None,
             patience,
@@ -158,7 +164,7 @@ impl Life {
     /// It stalled: it may come back by itself, and is listened to for a while.
     pub(super) fn fell_silent(&mut self, now: Moment) {
         self.note_session(now);
-        let listen = self.listens_for();
+        let listen = self.listens_for(RESUMES);
         if let Phase::Running {
             flowing_since,
             patience,
@@ -264,10 +270,10 @@ impl Life {
     }
 
     /// How long a silent source is listened to.
-    fn listens_for(&self) -> Span {
+    fn listens_for(&self, least: Span) -> Span {
         match self.called {
             true => ABSENT_MOST,
-            false => self.retry.patience(self.startup),
+            false => self.retry.patience(self.startup.max(least)),
         }
     }
 
@@ -296,7 +302,7 @@ mod tests {
 
     fn life() -> Life {
         let retry = Retry::new(Span::from_millis(500), Span::from_secs(30), 7);
-        Life::new(retry, Span::from_secs(5))
+        Life::new(retry, Span::from_secs(2))
     }
 
     fn begun(now: Moment) -> Life {
@@ -319,11 +325,11 @@ mod tests {
     #[test]
     fn a_silent_source_is_replaced_when_patience_ends() {
         let mut life = begun(at(0));
-        assert_eq!(life.due(), Some(at(5_000)));
-        assert_eq!(life.wake(at(4_999)), None);
-        assert_eq!(life.wake(at(5_000)), Some(Do::Replace));
+        assert_eq!(life.due(), Some(at(10_000)));
+        assert_eq!(life.wake(at(9_999)), None);
+        assert_eq!(life.wake(at(10_000)), Some(Do::Replace));
         // It was listened to for longer than the pause: no deaf time.
-        assert_eq!(life.wake(at(5_000)), Some(Do::Begin));
+        assert_eq!(life.wake(at(10_000)), Some(Do::Begin));
     }
 
     #[test]

@@ -266,14 +266,20 @@ impl Outputs {
         }
     }
 
-    /// Slates are wanted where nothing is on air, or where the input on air has no such stream.
-    pub(super) fn wanted_slates(&self, down: bool, on_air: Option<InputId>) -> Vec<(Slate, bool)> {
+    /// Slates are wanted where nothing is on air, or where the input on air has no such stream, or does not send it.
+    pub(super) fn wanted_slates(
+        &self,
+        down: bool,
+        on_air: Option<InputId>,
+        unsent: &[StreamId],
+    ) -> Vec<(Slate, bool)> {
         let complete = |input: &InputId| {
             let since = self.feeding.get(input);
             since.is_some_and(|(_, watch)| watch.elapsed() >= COMPLETE_AFTER)
         };
         let on_air = on_air.filter(complete);
-        let wanted = |output: &Output| down || on_air.is_some_and(|input| !output.is_fed_by(input));
+        let is_unfed = |output: &Output| on_air.is_some_and(|input| !output.is_fed_by(input));
+        let wanted = |output: &Output| down || unsent.contains(&output.stream) || is_unfed(output);
         let slates = self
             .all
             .iter()

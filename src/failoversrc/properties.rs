@@ -26,6 +26,16 @@ impl FailoverSrc {
         self.order(Order::Patience(self.settings().startup()));
     }
 
+    pub(super) fn set_video_timeout(&self, value: u64) {
+        self.lock_settings().video_timeout = value;
+        self.switch().set_property("video-timeout", value);
+    }
+
+    pub(super) fn set_audio_timeout(&self, value: u64) {
+        self.lock_settings().audio_timeout = value;
+        self.switch().set_property("audio-timeout", value);
+    }
+
     pub(super) fn set_recovery_time(&self, value: u64) {
         self.lock_settings().recovery_time = value;
         self.switch().set_property("recovery-time", value);
@@ -146,6 +156,8 @@ impl FailoverSrc {
         let switch = self.switch();
         switch.set_property("timeout", settings.timeout);
         switch.set_property("startup-timeout", settings.startup_timeout);
+        switch.set_property("video-timeout", settings.video_timeout);
+        switch.set_property("audio-timeout", settings.audio_timeout);
         switch.set_property("recovery-time", settings.recovery_time);
         switch.set_property("switch-back", settings.switch_back);
         switch.set_property("latency", settings.latency);

@@ -10,6 +10,8 @@ use crate::switch::standby::Bounds;
 use gst::prelude::*;
 
 pub(super) const SECOND: u64 = 1_000_000_000;
+/// A server that has the stream brings its first buffer within a second or two; a viewer who waits longer has gone.
+pub(super) const STARTUP: u64 = 2 * SECOND;
 
 #[derive(Clone)]
 pub(super) struct Settings {
@@ -23,6 +25,9 @@ pub(super) struct Settings {
     pub(super) backup_uris: Vec<String>,
     pub(super) timeout: u64,
     pub(super) startup_timeout: u64,
+    /// 0: as the timeout.
+    pub(super) video_timeout: u64,
+    pub(super) audio_timeout: u64,
     pub(super) recovery_time: u64,
     pub(super) switch_back: SwitchBack,
     pub(super) latency: u64,
@@ -47,7 +52,9 @@ impl Default for Settings {
             backup_source: None,
             backup_uris: vec![],
             timeout: SECOND,
-            startup_timeout: 5 * SECOND,
+            startup_timeout: STARTUP,
+            video_timeout: 0,
+            audio_timeout: 0,
             recovery_time: 5 * SECOND,
             switch_back: SwitchBack::default(),
             latency: 0,
@@ -145,9 +152,20 @@ impl Settings {
             let time = value.parse::<u64>().ok().filter(|time| *time < u64::MAX);
             time.ok_or(message)
         };
+        // These take all.
+        let own = || {
+            let all = if value == "-1" {
+                Some(u64::MAX)
+            } else {
+                value.parse().ok()
+            };
+            all.ok_or_else(|| format!("{key} of a failover: URI is a number of nanoseconds, or -1"))
+        };
         match key {
             "timeout" => self.timeout = time()?,
             "startup-timeout" => self.startup_timeout = time()?,
+            "video-timeout" => self.video_timeout = own()?,
+            "audio-timeout" => self.audio_timeout = own()?,
             "recovery-time" => self.recovery_time = time()?,
             "latency" => self.latency = time()?,
             "retry-initial" => self.retry_initial = time()?,
@@ -164,7 +182,7 @@ impl Settings {
             _ => {
                 return Err(
                     "a field of the failover: URI is none of primary, backup, timeout, \
-                            startup-timeout, recovery-time, retry-initial, retry-max, latency, \
+                            startup-timeout, video-timeout, audio-timeout, recovery-time, retry-initial, retry-max, latency, \
                             standby, slate, output, switch-back, force-input; percent-encode the \
                             URIs in it"
                         .to_owned(),

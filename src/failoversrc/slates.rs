@@ -15,7 +15,8 @@ impl FailoverSrc {
         // Until the cut out of an outage is made, the slate stays.
         let down = switch.is_down() || self.is_down() && switch.is_switching();
         self.down.store(down, SeqCst);
-        let wanted = self.outputs().wanted_slates(down, switch.on_air());
+        let unsent = switch.unsent_on_air();
+        let wanted = self.outputs().wanted_slates(down, switch.on_air(), &unsent);
         for (slate, wanted) in wanted {
             slate.set_wanted(wanted);
         }

@@ -4,7 +4,7 @@
 
 use super::imp::FailoverSrc;
 use super::{CAT, Status};
-use crate::policy::InputId;
+use crate::policy::{InputId, StreamId};
 use crate::switch::{SwitchEvent, input_state, number};
 use gst::glib;
 use gst::prelude::*;
@@ -27,10 +27,11 @@ impl FailoverSrc {
                 old,
                 new,
                 cause,
+                missing,
                 ..
             } => {
                 let cause_name = cause.map_or("none", |cause| cause.as_str());
-                let mut structure = input_state(input, old, new, cause);
+                let mut structure = input_state(input, [old, new], cause, self.names_of(&missing));
                 // The news that an attempt has begun may come after its source's last words.
                 if let Some(text) = cause.and_then(|_| self.failures().remove(&input)) {
                     structure.set("text", text);
@@ -41,7 +42,8 @@ impl FailoverSrc {
                     &[&number(input), &old.as_str(), &new.as_str(), &cause_name],
                 );
             }
-            SwitchEvent::EverythingDown
+            SwitchEvent::Pauses
+            | SwitchEvent::EverythingDown
             | SwitchEvent::SomethingUp
             | SwitchEvent::Start(_)
             | SwitchEvent::Stop(_)
@@ -49,6 +51,16 @@ impl FailoverSrc {
             | SwitchEvent::StreamEnded { .. } => (),
         }
         self.update_status();
+    }
+
+    fn names_of(&self, streams: &[StreamId]) -> Vec<String> {
+        let outputs = self.outputs();
+        let named = outputs
+            .iter()
+            .filter(|output| streams.contains(&output.stream));
+        named
+            .map(|output| format!("{}_{}", output.kind.name(), output.number))
+            .collect()
     }
 
     fn post(&self, structure: gst::Structure) {

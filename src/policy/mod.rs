@@ -23,11 +23,16 @@
 //!             ├─ startup-timeout ─► stalled         any ─► down ─► connecting, or flowing
 //! ```
 //!
-//! * A stream is silent from `timeout` after its last buffer on, to the nanosecond; one silent
-//!   stream stalls the whole input, and it flows again when each of its silent streams has brought
-//!   a buffer or was removed. Half the timeout makes it suspect: still healthy, but a hint.
-//! * A stream counts from its first buffer on. One that was announced and brings nothing is waited
-//!   for by nobody. When the last stream that counts is removed, its silence goes on counting.
+//! * A stream is silent from its timeout after its last buffer on, to the nanosecond: `video_timeout` or
+//!   `audio_timeout`, or else `timeout`, and no sooner than after three times what it pauses by its nature. Half of that makes its input suspect: still healthy, but a hint.
+//! * An input stalls when one of its streams is silent and all others have brought nothing for half of their timeout,
+//!   or of `timeout` where that is shorter: a stream that may pause for long does so beside others that flow.
+//! * A stream counts from its first buffer on. When the last stream that counts is removed, its silence goes on
+//!   counting.
+//! * An input is *incomplete* when it brings something and lacks a stream: one that it brought and that is silent, or
+//!   one that another healthy input brings. What it never brought in this attempt it lacks from `startup_timeout`
+//!   after the attempt began, and no earlier than `timeout` after its own first buffer, the other's, and the end of its own.
+//!   It is healthy.
 //! * A failure that is known (end, error, closed connection) brings an input down at once. A new
 //!   attempt, or a buffer newer than the failure, brings it out of there. A new attempt on an input
 //!   that was healthy is a loss too: its old connection was closed.
@@ -43,16 +48,20 @@
 //!   timeout since its attempt began (since it was added, if none did). An attempt that takes the place
 //!   of one that brought nothing does not begin that time again. With `immediate`, the first
 //!   input with a buffer.
-//! * **Failover.** The input on air stalls or fails: at once the first healthy one in order, in one
+//! * **Complete before incomplete.** Inputs that lack fewer of the streams that healthy inputs bring go first, and the
+//!   order decides among those that lack as many; pictures count before all else. The input on air is left at once for one
+//!   that lacks less than it does.
+//! * **Failover.** The input on air stalls or fails: at once the first healthy one in order of those that lack least, in one
 //!   step. None is healthy: [`Action::EverythingDown`], and what is on air stays so; the first to be
 //!   healthy again goes on air without having to prove itself ([`Action::SomethingUp`], and a switch
 //!   if it is another one).
-//! * **Return.** [`SwitchBack`] says when. An input has proved itself when it was healthy and not late,
-//!   without a break and not on air, for its recovery need; time before the present input went on air
+//! * **Return.** [`SwitchBack`] says when. An input has proved itself when it was healthy and not late, and lacked no more
+//!   than the one on air, without a break and not on air, for its recovery need; time before the present input went on air
 //!   does not count. The need is `recovery_time`, doubled by each relapse, at most `recovery_max` and
 //!   never less than `recovery_time`. An input that was returned to and is lost on air again has
 //!   relapsed; each full need (of then) that it spends healthy on air without a break, this stay
-//!   included, takes one relapse away. With a recovery time of zero it is back on its first buffer.
+//!   included, takes one relapse away. On air counts from the cut ([`Observation::Cut`]), not from the decision: an input
+//!   that is lost before its cut has not been seen. With a recovery time of zero it is back on its first buffer.
 //! * **Hold.** The held input is on air whatever its health. After the release the rules above
 //!   apply: it is left at once if it is not healthy, and for an earlier input that proves itself. So
 //!   "switch to this one, then go on by yourself" is a hold and a release, and lasts at least for
@@ -70,20 +79,24 @@
 
 mod health;
 mod moment;
+mod programme;
 mod retry;
 mod selector;
+mod silence;
 mod standby;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 pub use health::{Cause, Health, HealthKind};
 pub use moment::{Moment, Span};
 pub use retry::Retry;
 
+use programme::Programme;
 use selector::Selector;
+use silence::Patience;
 use standby::Input;
 
 /// An input: a source and its place in the order.
@@ -108,6 +121,15 @@ pub enum SwitchBack {
     Manual,
 }
 
+/// What a stream is, as far as it matters here.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Default)]
+pub enum Media {
+    Video,
+    Audio,
+    #[default]
+    Other,
+}
+
 /// Whether an input is kept connected while it is not on air.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Standby {
@@ -118,8 +140,12 @@ pub enum Standby {
 /// What an operator may turn, at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Silence of a stream that stalls its input. At least 1 ms.
+    /// Silence of a stream from which on its input lacks it. At least 1 ms.
     pub timeout: Span,
+    /// The same of video alone; `None`: as `timeout`.
+    pub video_timeout: Option<Span>,
+    /// The same of audio alone; `None`: as `timeout`.
+    pub audio_timeout: Option<Span>,
     /// Time for an input to bring its first buffer. At least 1 ms.
     pub startup_timeout: Span,
     /// How long an input must be healthy to be returned to.
@@ -158,10 +184,22 @@ pub enum Observation {
         input: InputId,
         stream: StreamId,
     },
+    /// What a stream is, of whichever input.
+    StreamIs {
+        stream: StreamId,
+        media: Media,
+    },
     /// The stream ended by itself or its pad went: its silence counts no more.
     StreamRemoved {
         input: InputId,
         stream: StreamId,
+    },
+    /// So long a stream of an input pauses by its nature; zero: not at all. It is silent after three times as long at the
+    /// soonest.
+    Rhythm {
+        input: InputId,
+        stream: StreamId,
+        pause: Span,
     },
     /// The newest buffer of a stream that was added. May come late, in bulk and repeatedly.
     Arrived {
@@ -177,6 +215,10 @@ pub enum Observation {
     Late {
         input: InputId,
         late: bool,
+    },
+    /// A switch to this input was made: its buffers are sent from now on. Its time on air counts from here.
+    Cut {
+        input: InputId,
     },
     /// Keep this input on air whatever its health; `None`: decide again. An unknown one is ignored.
     Hold(Option<InputId>),
@@ -199,6 +241,8 @@ pub enum Action {
         new: HealthKind,
         cause: Option<Cause>,
     },
+    /// Which of its streams pause has changed, see [`Policy::unsent`].
+    PausesChanged { input: InputId },
     /// No input is healthy, and none is waited for at the start any more.
     EverythingDown,
     /// That is over.
@@ -216,6 +260,9 @@ pub struct Policy {
     now: Moment,
     /// In order of preference.
     inputs: Vec<Input>,
+    media: BTreeMap<StreamId, Media>,
+    /// What healthy inputs bring.
+    programme: Programme,
     selector: Selector,
     actions: VecDeque<Action>,
 }
@@ -230,12 +277,15 @@ enum Occasion {
 }
 
 impl Config {
-    /// The nearest values that cannot make the machine spin: both timeouts at least 1 ms.
+    /// The nearest values that cannot make the machine spin: all timeouts at least 1 ms.
     #[must_use]
     pub fn sanitised(self) -> Self {
         const SHORTEST: Span = Span::from_millis(1);
+        let no_shorter = |timeout: Span| timeout.max(SHORTEST);
         Self {
             timeout: self.timeout.max(SHORTEST),
+            video_timeout: self.video_timeout.map(no_shorter),
+            audio_timeout: self.audio_timeout.map(no_shorter),
             startup_timeout: self.startup_timeout.max(SHORTEST),
             ..self
         }
@@ -246,6 +296,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             timeout: Span::from_secs(1),
+            video_timeout: None,
+            audio_timeout: None,
             startup_timeout: Span::from_secs(5),
             recovery_time: Span::from_secs(5),
             recovery_max: Span::from_secs(300),
@@ -262,6 +314,8 @@ impl Policy {
             config: config.sanitised(),
             now,
             inputs: Vec::new(),
+            media: BTreeMap::new(),
+            programme: Programme::default(),
             selector: Selector::new(now),
             actions: VecDeque::new(),
         }
@@ -280,10 +334,15 @@ impl Policy {
             Observation::InputRemoved { input } => self.remove(input),
             Observation::Prioritised { input, priority } => self.prioritise(input, priority),
             Observation::Hold(Some(input)) => self.hold(input),
+            Observation::Cut { input } => self.selector.cut_made(input),
             Observation::Hold(None) => self.selector.release(),
+            Observation::StreamIs { stream, media } => {
+                self.media.insert(stream, media);
+            }
             Observation::Connecting { input }
             | Observation::StreamAdded { input, .. }
             | Observation::StreamRemoved { input, .. }
+            | Observation::Rhythm { input, .. }
             | Observation::Arrived { input, .. }
             | Observation::Failed { input, .. }
             | Observation::Late { input, .. } => self.tell_input(input, observation),
@@ -294,8 +353,9 @@ impl Policy {
     /// Lets time pass and decides what follows from it.
     pub fn wake(&mut self, now: Moment) {
         self.now = self.now.max(now);
+        let patience = Patience::new(&self.config, &self.media);
         for input in &mut self.inputs {
-            input.pass(self.now, &self.config, &mut self.actions);
+            input.pass(self.now, &patience);
         }
         self.decide(Occasion::Wake);
     }
@@ -308,10 +368,11 @@ impl Policy {
     /// The earliest moment at which anything changes by itself. Changes with each call of `observe`
     /// and `wake`, and with nothing else.
     pub fn next_wake(&self) -> Option<Moment> {
+        let patience = Patience::new(&self.config, &self.media);
         let silence = self
             .inputs
             .iter()
-            .filter_map(|input| input.next_change(&self.config))
+            .filter_map(|input| input.next_change(&patience, &self.programme))
             .min();
         let recovery = self.selector.next_return(&self.inputs, &self.config);
         let stop = standby::next_stop(&self.inputs, self.on_air(), &self.config);
@@ -334,6 +395,19 @@ impl Policy {
     /// buffer. `None` while nothing has come.
     pub fn longest_silent(&self, input: InputId) -> Option<(StreamId, Moment)> {
         self.input(input).and_then(Input::longest_silent)
+    }
+
+    /// The streams that make an input incomplete.
+    pub fn lacking(&self, input: InputId) -> impl Iterator<Item = StreamId> {
+        let input = self.input(input);
+        input.into_iter().flat_map(Input::lacking)
+    }
+
+    /// The streams of an input in whose place something else may be sent: silent for their timeout, or for `timeout` where
+    /// that is shorter, or missing.
+    pub fn unsent(&self, input: InputId) -> impl Iterator<Item = StreamId> {
+        let input = self.input(input);
+        input.into_iter().flat_map(Input::unsent)
     }
 
     /// Whether this is an outage: between [`Action::EverythingDown`] and [`Action::SomethingUp`].
@@ -398,13 +472,24 @@ impl Policy {
     }
 
     fn tell_input(&mut self, id: InputId, observation: Observation) {
-        let timeout = self.config.timeout;
+        let patience = Patience::new(&self.config, &self.media);
         if let Some(input) = self.inputs.iter_mut().find(|input| input.id == id) {
-            input.tell(observation, self.now, timeout, &mut self.actions);
+            input.tell(observation, self.now, &patience);
+        }
+    }
+
+    /// Holds what each input brings against what all of them do.
+    fn compare(&mut self, occasion: Occasion) {
+        let patience = Patience::new(&self.config, &self.media);
+        self.programme.gather(&self.inputs, &patience);
+        for input in &mut self.inputs {
+            input.compare(&self.programme, occasion, self.now, &patience);
+            input.tell_health(&mut self.actions);
         }
     }
 
     fn decide(&mut self, occasion: Occasion) {
+        self.compare(occasion);
         self.selector.decide(
             occasion,
             &mut self.inputs,
@@ -412,7 +497,7 @@ impl Policy {
             &self.config,
             &mut self.actions,
         );
-        standby::start_and_stop(
+        let stops = standby::start_and_stop(
             &mut self.inputs,
             self.selector.on_air(),
             occasion,
@@ -420,5 +505,8 @@ impl Policy {
             &self.config,
             &mut self.actions,
         );
+        if stops {
+            self.compare(Occasion::Fact);
+        }
     }
 }

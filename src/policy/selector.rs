@@ -12,7 +12,9 @@ use super::{Action, Cause, Config, InputId, Occasion, SwitchBack};
 pub(super) struct Selector {
     on_air: Option<InputId>,
     on_air_since: Moment,
-    /// From when the input on air has been both on air and healthy.
+    /// Its switch was made: until then another one's buffers are sent.
+    is_cut: bool,
+    /// From when the input on air has been both healthy and sent.
     steady_since: Option<Moment>,
     held: Option<InputId>,
     phase: Phase,
@@ -48,6 +50,7 @@ impl Selector {
         Self {
             on_air: None,
             on_air_since: now,
+            is_cut: false,
             steady_since: None,
             held: None,
             phase: Phase::Starting,
@@ -83,6 +86,11 @@ impl Selector {
         }
     }
 
+    /// From here on its time on air counts.
+    pub(super) fn cut_made(&mut self, input: InputId) {
+        self.is_cut |= self.on_air == Some(input);
+    }
+
     pub(super) fn release(&mut self) {
         self.held = None;
     }
@@ -90,9 +98,10 @@ impl Selector {
     /// Its place is empty until the next decision.
     pub(super) fn input_removed(&mut self, input: &Input, now: Moment) {
         if self.on_air == Some(input.id) {
-            self.removed = Some(Leaving::new(input, now));
+            self.removed = Some(Leaving::new(input, Cause::Closed, now));
             self.on_air = None;
             self.held = None;
+            self.is_cut = false;
             self.steady_since = None;
             self.vacancy = Cause::Closed;
         }
@@ -113,7 +122,9 @@ impl Selector {
         }
         self.removed = None;
         if find(inputs, self.on_air).is_some_and(Input::is_healthy) {
-            self.steady_since.get_or_insert(now);
+            if self.is_cut {
+                self.steady_since.get_or_insert(now);
+            }
             self.phase = Phase::Up;
         }
     }
@@ -141,12 +152,13 @@ impl Selector {
 
     /// Settles the account of the input on air, if it has just ceased to be healthy.
     fn note_loss(&mut self, inputs: &mut [Input], now: Moment, config: &Config) {
-        let Some(input) = find_mut(inputs, self.on_air) else {
-            return;
-        };
-        if !input.is_healthy()
-            && let Some(since) = self.steady_since.take()
-        {
+        if let Some(input) = find_mut(inputs, self.on_air).filter(|input| !input.is_healthy()) {
+            self.settle(input, now, config);
+        }
+    }
+
+    fn settle(&mut self, input: &mut Input, now: Moment, config: &Config) {
+        if let Some(since) = self.steady_since.take() {
             let need = recovery_need(input.relapses, config);
             // The count stops where the need does, so that it can be made good in bounded time.
             let relapsed = input.returned && !need.is_zero() && need < config.recovery_max;
@@ -189,9 +201,13 @@ impl Selector {
         if !config.automatic {
             return None;
         }
+        let successor = successor(on_air, inputs, config);
         if !on_air.is_healthy() {
             let cause = on_air.loss().map_or(Cause::Startup, |loss| loss.cause);
-            return Some((successor(on_air, inputs, config)?.id, cause));
+            return Some((successor?.id, cause));
+        }
+        if let Some(whole) = successor.filter(|one| one.lack() < on_air.due_lack()) {
+            return Some((whole.id, Cause::Incomplete));
         }
         self.returning(on_air, inputs, config)
             .find(|(_, since, need)| match occasion {
@@ -207,7 +223,7 @@ impl Selector {
             return inputs.first().filter(|input| input.is_healthy());
         }
         if config.immediate || self.phase != Phase::Starting {
-            return inputs.iter().find(|input| input.is_healthy());
+            return least_lacking(inputs.iter());
         }
         inputs
             .iter()
@@ -223,13 +239,15 @@ impl Selector {
         inputs: &'a [Input],
         config: &Config,
     ) -> impl Iterator<Item = (&'a Input, Moment, Span)> {
-        let (on_air, on_air_since, config) = (on_air.id, self.on_air_since, *config);
+        let (lack, on_air_since, config) = (on_air.lack(), self.on_air_since, *config);
+        let on_air = on_air.id;
         let is_allowed = config.switch_back == SwitchBack::AfterRecovery;
         inputs
             .iter()
             .take_while(move |input| is_allowed && input.id != on_air)
             .filter_map(move |input| {
-                let since = input.proving_since()?.max(on_air_since);
+                let since = input.proving_since().filter(|_| input.lack() <= lack)?;
+                let since = since.max(on_air_since);
                 Some((input, since, recovery_need(input.relapses, &config)))
             })
     }
@@ -245,7 +263,10 @@ impl Selector {
     ) {
         let mut leaving = self.removed.take();
         if let Some(from) = find_mut(inputs, self.on_air) {
-            leaving = Some(Leaving::new(from, now));
+            leaving = Some(Leaving::new(from, cause, now));
+            if cause == Cause::Incomplete {
+                self.settle(from, now, config);
+            }
             from.relapses = self.relapses(from, now, config);
         }
         if let Some(input) = find_mut(inputs, Some(to)) {
@@ -253,6 +274,7 @@ impl Selector {
         }
         self.on_air = Some(to);
         self.on_air_since = now;
+        self.is_cut = false;
         self.steady_since = None;
         actions.push_back(Action::Switch {
             from: leaving.map(|leaving| leaving.input),
@@ -264,8 +286,11 @@ impl Selector {
 }
 
 impl Leaving {
-    fn new(input: &Input, now: Moment) -> Self {
-        let last = input.loss().and_then(|loss| loss.last);
+    fn new(input: &Input, cause: Cause, now: Moment) -> Self {
+        let last = match cause {
+            Cause::Incomplete => input.lost_since(),
+            _ => input.loss().and_then(|loss| loss.last),
+        };
         Self {
             input: input.id,
             detection: last.map_or(Span::ZERO, |last| now - last),
@@ -273,17 +298,22 @@ impl Leaving {
     }
 }
 
-/// What follows an input that was lost.
-fn successor<'a>(lost: &Input, inputs: &'a [Input], config: &Config) -> Option<&'a Input> {
-    let mut healthy = inputs.iter().filter(|input| input.is_healthy());
-    let behind = inputs
-        .iter()
-        .skip_while(|input| input.id != lost.id)
-        .find(|input| input.is_healthy());
+/// What follows an input that is left.
+fn successor<'a>(left: &Input, inputs: &'a [Input], config: &Config) -> Option<&'a Input> {
+    let behind = inputs.iter().skip_while(|input| input.id != left.id);
+    let others = move |input: &&Input| input.id != left.id;
     match config.switch_back {
-        SwitchBack::Manual => behind.or_else(|| healthy.next()),
-        SwitchBack::AfterRecovery | SwitchBack::OnFailure => healthy.next(),
+        SwitchBack::Manual => least_lacking(behind.chain(inputs).filter(others)),
+        SwitchBack::AfterRecovery | SwitchBack::OnFailure => {
+            least_lacking(inputs.iter().filter(others))
+        }
     }
+}
+
+/// The first healthy one of those that lack least.
+fn least_lacking<'a>(inputs: impl Iterator<Item = &'a Input>) -> Option<&'a Input> {
+    let healthy = inputs.filter(|input| input.is_healthy());
+    healthy.min_by_key(|input| input.lack())
 }
 
 /// How many relapses remain after having been on air and healthy for `steady`: each takes one

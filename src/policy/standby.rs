@@ -4,8 +4,10 @@
 
 use std::collections::VecDeque;
 
-use super::health::{Health, HealthKind, Life, Loss, Patience};
-use super::moment::{Moment, Span};
+use super::health::{Health, HealthKind, Life, Loss};
+use super::moment::Moment;
+use super::programme::{Lack, Programme};
+use super::silence::Patience;
 use super::{Action, Config, InputId, Observation, Occasion, Standby, StreamId};
 
 /// An input: its place in the order, its life, its record.
@@ -21,6 +23,15 @@ pub(super) struct Input {
     /// Always, for a hot one.
     running: bool,
     life: Life,
+    /// Its state as it was told last.
+    told: HealthKind,
+    /// And how many of its streams were said to pause.
+    told_pausing: usize,
+    /// What it does not bring of what healthy inputs bring, and since when it is that much.
+    lack: Lack,
+    lack_since: Moment,
+    /// The same, of what it has had its time for.
+    due_lack: Lack,
 }
 
 impl Input {
@@ -33,6 +44,11 @@ impl Input {
             standby,
             running: standby == Standby::Hot,
             life: Life::new(now),
+            told: HealthKind::Idle,
+            told_pausing: 0,
+            lack: Lack::default(),
+            lack_since: now,
+            due_lack: Lack::default(),
         }
     }
 
@@ -46,7 +62,36 @@ impl Input {
 
     /// From when it has been proving itself.
     pub(super) fn proving_since(&self) -> Option<Moment> {
-        self.life.proving_since()
+        let proving = self.life.proving_since();
+        proving.map(|since| since.max(self.lack_since))
+    }
+
+    pub(super) fn brings(&self) -> impl Iterator<Item = (StreamId, Moment)> {
+        self.life.brings()
+    }
+
+    /// The streams that make it incomplete.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = StreamId> {
+        self.life.lacking()
+    }
+
+    /// The streams for which something else is to be sent while it is on air.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = StreamId> {
+        self.life.pausing().chain(self.life.missed())
+    }
+
+    pub(super) fn lack(&self) -> Lack {
+        self.lack
+    }
+
+    /// What it may be left for.
+    pub(super) fn due_lack(&self) -> Lack {
+        self.due_lack
+    }
+
+    /// The last buffer of the stream that it lost first.
+    pub(super) fn lost_since(&self) -> Option<Moment> {
+        self.life.lost_since()
     }
 
     pub(super) fn loss(&self) -> Option<Loss> {
@@ -73,7 +118,9 @@ impl Input {
 
     /// No reason to start the next one: it flows, or may yet.
     fn is_reliable(&self) -> bool {
-        !self.is_given_up() && self.health().kind() != HealthKind::Suspect
+        let kind = self.health().kind();
+        let is_doubtful = matches!(kind, HealthKind::Suspect | HealthKind::Incomplete);
+        !self.is_given_up() && !is_doubtful
     }
 
     fn is_stoppable(&self) -> bool {
@@ -83,50 +130,72 @@ impl Input {
     fn stop(&mut self, now: Moment, actions: &mut VecDeque<Action>) {
         self.running = false;
         actions.push_back(Action::Stop { input: self.id });
-        self.change(actions, |life| life.stopped(now));
+        self.life.stopped(now);
     }
 
     /// Takes in a fact about this input. Of one that is stopped, only a new attempt is heard.
-    pub(super) fn tell(
-        &mut self,
-        observation: Observation,
-        now: Moment,
-        timeout: Span,
-        actions: &mut VecDeque<Action>,
-    ) {
-        let running = self.running;
+    pub(super) fn tell(&mut self, observation: Observation, now: Moment, patience: &Patience) {
+        let (running, life) = (self.running, &mut self.life);
         self.running |= matches!(observation, Observation::Connecting { .. });
-        self.change(actions, |life| match observation {
+        match observation {
             Observation::Connecting { .. } => life.connecting(now),
             Observation::StreamAdded { stream, .. } => life.stream_added(stream),
+            Observation::Rhythm { stream, pause, .. } => life.rhythm(stream, pause),
             Observation::StreamRemoved { stream, .. } => life.stream_removed(stream, now),
             Observation::Arrived { stream, at, .. } if running => {
-                life.arrived(stream, at.min(now), now, timeout);
+                life.arrived(stream, at.min(now), now, patience);
             }
             Observation::Failed { cause, .. } if running => life.failed(now, cause),
             Observation::Late { late, .. } if running => life.late(late, now),
             _ => {}
-        });
-    }
-
-    pub(super) fn pass(&mut self, now: Moment, config: &Config, actions: &mut VecDeque<Action>) {
-        if self.running {
-            self.change(actions, |life| life.pass(now, &patience(config)));
         }
     }
 
-    pub(super) fn next_change(&self, config: &Config) -> Option<Moment> {
+    pub(super) fn pass(&mut self, now: Moment, patience: &Patience) {
+        if self.running {
+            self.life.pass(now, patience);
+        }
+    }
+
+    /// Holds what it brings against what all bring.
+    pub(super) fn compare(
+        &mut self,
+        programme: &Programme,
+        occasion: Occasion,
+        now: Moment,
+        patience: &Patience,
+    ) {
+        let life = &mut self.life;
+        for (stream, since) in programme.streams().filter(|_| occasion == Occasion::Wake) {
+            let missed_at = life.missed_at(stream, since, patience);
+            if missed_at.is_some_and(|at| at <= now) {
+                life.miss(stream);
+            }
+        }
+        life.forgive(programme, now);
+        let brings = |stream| self.life.brings().any(|(one, _)| one == stream);
+        let lack = programme.lack(patience, |stream| !brings(stream));
+        let is_lacking = |stream| !brings(stream) && self.life.is_lacking(stream);
+        self.due_lack = programme.lack(patience, is_lacking);
+        if std::mem::replace(&mut self.lack, lack) != lack {
+            self.lack_since = now;
+        }
+    }
+
+    pub(super) fn next_change(&self, patience: &Patience, programme: &Programme) -> Option<Moment> {
         if !self.running {
             return None;
         }
-        self.life.next_change(&patience(config))
+        let missed = programme.streams();
+        let missed =
+            missed.filter_map(|(stream, since)| self.life.missed_at(stream, since, patience));
+        missed.chain(self.life.next_change(patience)).min()
     }
 
-    /// Does something to its life, and tells if its state is another one then.
-    fn change(&mut self, actions: &mut VecDeque<Action>, act: impl FnOnce(&mut Life)) {
-        let old = self.health().kind();
-        act(&mut self.life);
+    /// Tells its state, if it is another one than was told.
+    pub(super) fn tell_health(&mut self, actions: &mut VecDeque<Action>) {
         let new = self.health().kind();
+        let old = std::mem::replace(&mut self.told, new);
         if new != old {
             actions.push_back(Action::HealthChanged {
                 input: self.id,
@@ -135,10 +204,14 @@ impl Input {
                 cause: self.health().cause(),
             });
         }
+        let pausing = self.life.pausing().count();
+        if std::mem::replace(&mut self.told_pausing, pausing) != pausing {
+            actions.push_back(Action::PausesChanged { input: self.id });
+        }
     }
 }
 
-/// Starts and stops cold inputs, after it was decided what is on air.
+/// Starts and stops cold inputs, after it was decided what is on air. Returns whether it stopped one.
 pub(super) fn start_and_stop(
     inputs: &mut [Input],
     on_air: Option<InputId>,
@@ -146,7 +219,7 @@ pub(super) fn start_and_stop(
     now: Moment,
     config: &Config,
     actions: &mut VecDeque<Action>,
-) {
+) -> bool {
     if config.automatic
         && let Some(input) = next_to_start(inputs)
     {
@@ -156,14 +229,14 @@ pub(super) fn start_and_stop(
         Occasion::Wake => since.is_past(config.recovery_time, now),
         Occasion::Fact => config.recovery_time.is_zero(),
     });
-    if is_calm {
-        inputs
-            .iter_mut()
-            .skip_while(|input| Some(input.id) != on_air)
-            .skip(1)
-            .filter(|input| input.is_stoppable())
-            .for_each(|input| input.stop(now, actions));
-    }
+    let behind = inputs
+        .iter_mut()
+        .skip_while(|input| Some(input.id) != on_air);
+    let mut stops = behind
+        .skip(1)
+        .filter(|input| is_calm && input.is_stoppable());
+    let stops = stops.by_ref().map(|input| input.stop(now, actions));
+    stops.count() > 0
 }
 
 /// When [`start_and_stop`] will next stop an input.
@@ -196,11 +269,4 @@ fn calm_since(inputs: &[Input], on_air: Option<InputId>) -> Option<Moment> {
         .find(|input| Some(input.id) == on_air)?
         .life
         .calm_since()
-}
-
-fn patience(config: &Config) -> Patience {
-    Patience {
-        timeout: config.timeout,
-        startup_timeout: config.startup_timeout,
-    }
 }

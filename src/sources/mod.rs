@@ -16,6 +16,7 @@ mod order;
 mod parse;
 mod plug;
 mod rtmp;
+mod still;
 mod uri;
 mod webrtc;
 
@@ -158,11 +159,20 @@ impl Description {
         }
     }
 
+    /// Whether an attempt may begin with what was played before.
+    pub(crate) fn may_repeat(&self) -> bool {
+        match self {
+            Self::Uri(uri) => uri::is_playlist(uri),
+            Self::Element(_) => false,
+        }
+    }
+
     /// Builds a fresh source for one attempt.
     pub(crate) fn build(&self, name: &str) -> Result<Source, Error> {
         match self {
             Self::Uri(uri) if rtmp::plays(uri) => rtmp::build(uri, name),
             Self::Uri(uri) if webrtc::plays(uri) => webrtc::build(uri, name),
+            Self::Uri(uri) if still::plays(uri) => still::build(uri, name),
             Self::Uri(uri) => uri::build(uri, name),
             Self::Element(element) => element::build(element, name),
         }
@@ -217,6 +227,8 @@ fn check_uri(uri: &str) -> Result<(), Error> {
         rtmp::check(uri)
     } else if webrtc::plays(uri) {
         webrtc::check(uri)
+    } else if still::plays(uri) {
+        still::check(uri)
     } else {
         uri::check(uri)
     }

@@ -81,6 +81,13 @@ impl Route {
             // a GOP after its audio, and neither may wait for the other.
             return make("flvdemux").map(Self::Demux);
         }
+        let is_hls = caps
+            .structure(0)
+            .is_some_and(|s| s.name() == "application/x-hls");
+        if is_hls && gst::version() < super::uri::ADAPTIVE_WORKS {
+            // parsebin would take hlsdemux2.
+            return make("hlsdemux").map(Self::Demux);
+        }
         if let Some(depayloader) = access_unit::depayloader(caps) {
             return Self::depayloaded(depayloader);
         }
@@ -153,7 +160,7 @@ fn normalisers(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, Error> {
     if parser.has_property("config-interval") {
         // Parameter sets before every key frame: any of them may be the first after a cut.
         parser.set_property("config-interval", -1i32);
-        keep_delta_unit(&parser);
+        access_unit::let_only_random_access_begin(&parser);
     }
     Ok(vec![parser, filter(&form)?])
 }
@@ -162,33 +169,6 @@ fn filter(form: &gst::Caps) -> Result<gst::Element, Error> {
     let filter = make("capsfilter")?;
     filter.set_property("caps", form);
     Ok(filter)
-}
-
-/// h264parse and h265parse of 1.22 take the first frame behind a `codec_data` for a key frame, whatever it is. A sender
-/// that is joined between two key frames begins with one that nobody can decode, and whoever gave it knows that.
-fn keep_delta_unit(parser: &gst::Element) {
-    let (Some(sink), Some(src)) = (parser.static_pad("sink"), parser.static_pad("src")) else {
-        return;
-    };
-    let src = src.downgrade();
-    sink.add_probe(gst::PadProbeType::BUFFER, move |sink, info| {
-        let caps = sink.current_caps();
-        let caps = caps.as_ref().and_then(|caps| caps.structure(0));
-        let is_delta =
-            |buffer: &&gst::Buffer| buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        if caps.is_some_and(|caps| caps.has_field("codec_data"))
-            && let Some(pts) = info.buffer().filter(is_delta).map(|buffer| buffer.pts())
-            && let Some(src) = src.upgrade()
-        {
-            src.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-                if let Some(buffer) = info.buffer_mut().filter(|buffer| buffer.pts() == pts) {
-                    buffer.make_mut().set_flags(gst::BufferFlags::DELTA_UNIT);
-                }
-                gst::PadProbeReturn::Remove
-            });
-        }
-        gst::PadProbeReturn::Remove
-    });
 }
 
 /// The parser of a codec and the one form in which it leaves. None: the codec has no parser or

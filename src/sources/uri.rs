@@ -11,6 +11,9 @@ use super::find::has_sometimes_pads;
 use super::parse::make;
 use super::{Error, Source, Timestamps, check_handler, redact, unusable};
 
+/// hlsdemux2 of 1.22 ends the process when one that has failed is freed (a mutex that is locked still); the older hlsdemux does not.
+pub(super) const ADAPTIVE_WORKS: (u32, u32, u32, u32) = (1, 24, 0, 0);
+
 /// rtspsrc would wait two seconds for packets that come late.
 const RTSP_LATENCY_MS: u32 = 200;
 
@@ -28,6 +31,9 @@ pub(super) fn check(uri: &str) -> Result<(), Error> {
 }
 
 pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
+    if is_playlist(uri) && gst::version() < ADAPTIVE_WORKS {
+        return build_playlist(uri, name);
+    }
     let src = make("urisourcebin")?;
     src.set_property("uri", uri);
     // Buffering would hold data back and post messages about it. A live programme waits for nobody.
@@ -54,6 +60,23 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     })
 }
 
+/// Without urisourcebin, which takes hlsdemux2.
+fn build_playlist(uri: &str, name: &str) -> Result<Source, Error> {
+    let src = check_handler(uri)?;
+    set_up(&src);
+    let find = make("typefind")?;
+    let bin = SourceBin::new(name);
+    bin.add_many([&src, &find])
+        .and_then(|()| src.link(&find))
+        .map_err(|_| Error::MissingElement("typefind"))?;
+    bin.watch(&find);
+    Ok(Source {
+        bin: bin.upcast(),
+        core: src,
+        timestamps: timestamps(uri),
+    })
+}
+
 /// SRT in the mode that listens, which is the one of a URI without a host as well.
 pub(super) fn is_called(uri: &str) -> bool {
     if redact::scheme(uri) != "srt" {
@@ -65,6 +88,17 @@ pub(super) fn is_called(uri: &str) -> bool {
         Some(mode) => mode == "listener",
         None => matches!(redact::host(uri).as_bytes(), [] | [b':', ..]),
     }
+}
+
+/// HLS and DASH: what a playlist names stays there, whether or not somebody still adds to it.
+pub(super) fn is_playlist(uri: &str) -> bool {
+    let path = uri.split(['?', '#']).next().unwrap_or(uri);
+    let path = path.to_ascii_lowercase();
+    let is_http = redact::scheme(uri).starts_with("http");
+    is_http
+        && [".m3u8", ".m3u", ".mpd"]
+            .iter()
+            .any(|end| path.ends_with(end))
 }
 
 /// RTSP's jitter buffers put packets on the running time. Other protocols give the sender's clock,
@@ -115,7 +149,25 @@ fn set_up(source: &gst::Element) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_called;
+    use super::{is_called, is_playlist};
+
+    #[test]
+    fn playlists_are_known_by_their_path() {
+        for uri in [
+            "http://h/live.m3u8",
+            "HTTPS://h/a/LIVE.M3U8?token=1",
+            "https://h/x.mpd#t=1",
+        ] {
+            assert!(is_playlist(uri), "{uri}");
+        }
+        for uri in [
+            "http://h/live.ts",
+            "http://h/?list=a.m3u8",
+            "file:///tmp/a.m3u8",
+        ] {
+            assert!(!is_playlist(uri), "{uri}");
+        }
+    }
 
     #[test]
     fn srt_that_listens_is_called() {

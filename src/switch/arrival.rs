@@ -6,9 +6,11 @@ use super::cut;
 use super::lateness::Lateness;
 use super::pace::Times;
 use super::pad::Place;
+use super::standby::Coding;
 use super::state::{Input, Sink, State, signed};
-use crate::policy::{InputId, Moment, StreamId};
+use crate::policy::{InputId, Moment, Observation, Span, StreamId};
 use gst::subclass::prelude::*;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::Ordering::Relaxed;
 
 /// Nobody waits longer than this for a key frame that is due.
@@ -63,8 +65,39 @@ impl State {
         Moment::from_nanos(u64::try_from(until).unwrap_or(0))
     }
 
+    pub(super) fn apply(
+        &mut self,
+        place: &Place,
+        learned: Learned,
+        now: Moment,
+        outbox: &mut Outbox,
+    ) {
+        if let Some(pause) = learned.pause {
+            self.note_rhythm(place, pause, now, outbox);
+        }
+        if let Some(late) = learned.late {
+            self.allow(place.input, late, outbox);
+        }
+    }
+
+    /// A stream pauses by its nature.
+    fn note_rhythm(&mut self, place: &Place, pause: u64, now: Moment, outbox: &mut Outbox) {
+        let (input, stream, pause) = (place.input, place.stream, Span::from_nanos(pause));
+        if pause >= self.policy.config().timeout
+            && let Some(sink) = self.sink(input, stream)
+        {
+            outbox.rhythm = Some((sink.pad.clone(), pause));
+        }
+        let rhythm = Observation::Rhythm {
+            input,
+            stream,
+            pause,
+        };
+        self.consult(now, outbox, |policy| policy.observe(now, rhythm));
+    }
+
     /// What comes late by habit is waited for from now on.
-    pub(super) fn allow(&mut self, input: InputId, seen: Lateness, outbox: &mut Outbox) {
+    fn allow(&mut self, input: InputId, seen: Lateness, outbox: &mut Outbox) {
         let before = self.reported_latency();
         if let Some(input) = self.inputs.get_mut(&input) {
             input.allowance.cover(seen, !input.timeline.is_live());
@@ -77,14 +110,59 @@ impl State {
     }
 }
 
+/// So much of a frame tells it from others: what differs in a picture differs in its first slice.
+const TELLING: usize = 1_024;
+
+impl Sink {
+    /// Returns how long the stream pauses by its nature, when that changes.
+    fn note_pause(&mut self, times: Times, now: Moment, timeout: u64) -> Option<u64> {
+        // A shorter one is no silence.
+        let least = timeout / 4 * 3;
+        let step = self.pace.usual();
+        self.gusts.note(now.nanos(), times.order, step, least)
+    }
+
+    /// Old content in the form of a new attempt shows nothing.
+    pub(super) fn repeats(&mut self, buffer: &gst::BufferRef) -> bool {
+        let Some(map) = buffer
+            .map_readable()
+            .ok()
+            .filter(|_| self.format.coding != Coding::Raw)
+        else {
+            return false;
+        };
+        let mut hasher = DefaultHasher::new();
+        map.len().hash(&mut hasher);
+        hasher.write(map.get(..TELLING).unwrap_or(&map));
+        self.past.is_old(hasher.finish())
+    }
+}
+
+/// What a buffer says of its stream's habits, now and then.
+pub(super) struct Learned {
+    /// How late it comes.
+    late: Option<Lateness>,
+    /// How long it pauses.
+    pause: Option<u64>,
+}
+
 impl Input {
-    /// How late a buffer is, where it is seen for the first time. Returns how late its stream comes by habit, now and then.
-    pub(super) fn note_lateness(
+    /// What is seen of a buffer when it is looked at for the first time.
+    pub(super) fn learn(
         &mut self,
         stream: StreamId,
         times: Times,
         now: Moment,
-    ) -> Option<Lateness> {
+        timeout: u64,
+    ) -> Learned {
+        let late = self.note_lateness(stream, times, now);
+        let sink = self.sinks.get_mut(&stream);
+        let pause = sink.and_then(|sink| sink.note_pause(times, now, timeout));
+        Learned { late, pause }
+    }
+
+    /// How late a buffer is, where it is seen for the first time. Returns how late its stream comes by habit, now and then.
+    fn note_lateness(&mut self, stream: StreamId, times: Times, now: Moment) -> Option<Lateness> {
         let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
         let freed = self.sinks.values().map(freed).max().unwrap_or(0);
         let came = self.reader.came(now.nanos(), freed);

@@ -4,7 +4,6 @@
 
 use super::cutting::Plan;
 use super::imp::FailoverSwitch;
-use super::pace::Pace;
 use super::pad::FailoverSwitchPad;
 use super::report::{self, Report, number};
 use super::standby::Coding;
@@ -27,6 +26,8 @@ pub(super) struct Outbox {
     pub(super) health: Vec<FailoverSwitchPad>,
     pub(super) key_frames: Vec<FailoverSwitchPad>,
     pub(super) latency_changed: bool,
+    /// A stream pauses for longer than the timeout.
+    pub(super) rhythm: Option<(FailoverSwitchPad, Span)>,
     /// Streams that nobody has any more.
     pub(super) over: Vec<StreamId>,
     /// The policy was asked: its next wake-up may have moved.
@@ -74,6 +75,13 @@ impl FailoverSwitch {
                 CAT,
                 imp = self,
                 "all stood still for {span}: no input's silence"
+            );
+        }
+        if let Some((pad, pause)) = outbox.rhythm {
+            gst::warning!(
+                CAT,
+                obj = pad,
+                "buffers come every {pause} by nature, and the timeout is no longer: silent after three times as long"
             );
         }
         for pad in outbox.key_frames {
@@ -133,9 +141,14 @@ impl FailoverSwitch {
                 new,
                 cause,
                 silence,
+                missing,
             } => {
                 let cause_name = cause.map_or("none", |cause| cause.as_str());
-                let evidence = silence.map_or_else(String::new, |silence| silence.to_string());
+                let mut evidence = silence.map_or_else(String::new, |silence| silence.to_string());
+                let names = self.names_of(missing);
+                if !names.is_empty() {
+                    evidence += &format!(": without {}", names.join(", "));
+                }
                 gst::info!(
                     CAT,
                     imp = self,
@@ -144,19 +157,27 @@ impl FailoverSwitch {
                     old.as_str(),
                     new.as_str()
                 );
-                self.post(report::input_state(*input, *old, *new, *cause));
+                self.post(report::input_state(*input, [*old, *new], *cause, names));
             }
             SwitchEvent::EverythingDown => {
                 gst::warning!(CAT, imp = self, "every input is down");
             }
             SwitchEvent::SomethingUp => gst::info!(CAT, imp = self, "an input is back"),
-            SwitchEvent::Start(_)
+            SwitchEvent::Pauses
+            | SwitchEvent::Start(_)
             | SwitchEvent::Stop(_)
             | SwitchEvent::Ended(_)
             | SwitchEvent::StreamEnded { .. } => (),
             SwitchEvent::Switched(report) => self.tell_switched(report),
         }
         self.listen(event);
+    }
+
+    /// Streams by the pads that they leave through.
+    fn names_of(&self, streams: &[StreamId]) -> Vec<String> {
+        let state = self.state();
+        let outputs = streams.iter().filter_map(|id| state.outputs.get(id));
+        outputs.map(|output| output.pad.name().into()).collect()
     }
 
     fn tell_switched(&self, report: &Report) {
@@ -244,6 +265,7 @@ impl State {
                 if self.is_on_air(to) {
                     // Back before the cut was made.
                     self.give_up_cut();
+                    self.policy.observe(now, Observation::Cut { input: to });
                     return;
                 }
                 let gate = self.gate_of(to);
@@ -276,10 +298,11 @@ impl State {
                 new,
                 cause,
             } => {
-                let stalled = cause == Some(Cause::Stall);
-                let silence = stalled.then(|| self.silence_of(input, now)).flatten();
+                let is_silent = cause == Some(Cause::Stall) || new == HealthKind::Incomplete;
+                let silence = is_silent.then(|| self.silence_of(input, now)).flatten();
                 self.health_changed(input, [old, new], cause, silence, outbox);
             }
+            Action::PausesChanged { .. } => self.note(SwitchEvent::Pauses, outbox),
             Action::EverythingDown => self.note(SwitchEvent::EverythingDown, outbox),
             Action::SomethingUp => self.note(SwitchEvent::SomethingUp, outbox),
             Action::Start { input } => self.note(SwitchEvent::Start(input), outbox),
@@ -295,10 +318,16 @@ impl State {
         silence: Option<Silence>,
         outbox: &mut Outbox,
     ) {
+        let missing: Vec<_> = self.policy.lacking(input).collect();
         if let Some(streams) = self.inputs.get_mut(&input) {
-            let healthy = matches!(new, HealthKind::Flowing | HealthKind::Suspect);
-            for sink in streams.sinks.values_mut() {
-                sink.announce |= new != HealthKind::Flowing;
+            for (stream, sink) in &mut streams.sinks {
+                // What an incomplete input does bring needs no look at each buffer.
+                sink.announce |= match new {
+                    HealthKind::Flowing => false,
+                    HealthKind::Incomplete => missing.contains(stream),
+                    _ => true,
+                };
+                let healthy = new.is_healthy();
                 if sink.pad.imp().healthy.swap(healthy, Relaxed) != healthy {
                     outbox.health.push(sink.pad.clone());
                 }
@@ -320,6 +349,7 @@ impl State {
                 new,
                 cause,
                 silence,
+                missing,
             };
             self.note(event, outbox);
         }
@@ -333,6 +363,8 @@ impl State {
 
     fn silence_of(&self, input: InputId, now: Moment) -> Option<Silence> {
         let (stream, last) = self.policy.longest_silent(input)?;
+        let mut lacking = self.policy.lacking(input);
+        lacking.find(|one| *one == stream)?;
         let lasts = now - last;
         Some(Silence { stream, lasts })
     }
@@ -355,157 +387,6 @@ impl Outbox {
         if let Some(sink) = sink.filter(|sink| sink.format.coding == Coding::Delta) {
             self.key_frames.push(sink.pad.clone());
         }
-    }
-}
-
-/// How the owner of a switch drives it; a switch that stands alone is driven by its pads.
-impl FailoverSwitch {
-    pub(crate) fn add_input(&self, input: InputId, priority: u32, standby: crate::policy::Standby) {
-        self.state().inputs.entry(input).or_default().standby = standby;
-        self.consult(|policy, now| {
-            policy.observe(
-                now,
-                Observation::InputAdded {
-                    input,
-                    priority,
-                    standby,
-                },
-            );
-        });
-    }
-
-    pub(crate) fn has_input(&self, input: InputId) -> bool {
-        self.state().inputs.contains_key(&input)
-    }
-
-    /// A new attempt of this input's source begins.
-    pub(crate) fn connecting(&self, input: InputId) {
-        let ended: Vec<_> = {
-            let mut state = self.state();
-            let Some(streams) = state.inputs.get_mut(&input) else {
-                return;
-            };
-            let ended = streams.sinks.iter().filter(|(_, sink)| sink.eos);
-            let ended = ended.map(|(stream, _)| *stream).collect();
-            streams.restart();
-            if state.is_on_air(input) {
-                state.forget_withheld(None);
-            }
-            ended
-        };
-        self.consult(|policy, now| {
-            for stream in ended {
-                policy.observe(now, Observation::StreamAdded { input, stream });
-            }
-            policy.observe(now, Observation::Connecting { input });
-        });
-        let mut state = self.state();
-        if state.is_on_air(input) {
-            state.leave();
-        }
-    }
-
-    /// A stream has gone from its source; another may come in its place.
-    pub(crate) fn stream_gone(&self, input: InputId, stream: StreamId) {
-        if let Some(sink) = self.state().sink_mut(input, stream) {
-            sink.standby.clear();
-            sink.stamp = None;
-            sink.begun = false;
-            sink.open = false;
-            sink.gone = true;
-        }
-        self.consult(|policy, now| {
-            policy.observe(now, Observation::StreamRemoved { input, stream });
-        });
-    }
-
-    pub(crate) fn failed(&self, input: InputId, cause: Cause) {
-        self.consult(|policy, now| policy.observe(now, Observation::Failed { input, cause }));
-    }
-
-    pub(crate) fn hold(&self, input: Option<InputId>) {
-        self.consult(|policy, now| policy.observe(now, Observation::Hold(input)));
-    }
-
-    pub(crate) fn prioritise(&self, input: InputId, priority: u32) {
-        self.consult(|policy, now| {
-            policy.observe(now, Observation::Prioritised { input, priority });
-        });
-    }
-
-    /// Whether anything is sent; a live owner sends nothing in PAUSED.
-    pub(crate) fn set_halted(&self, halted: bool) {
-        let mut state = self.state();
-        state.halted = halted;
-        if halted {
-            return;
-        }
-        // What was missed meanwhile is not caught up on: live goes on with what is now.
-        let live = |input: &&mut super::state::Input| input.timeline.is_live();
-        for input in state.inputs.values_mut().filter(live) {
-            input.timeline.reset();
-            for sink in input.sinks.values_mut() {
-                sink.standby.clear();
-                sink.pace = Pace::default();
-                sink.open = false;
-            }
-        }
-        for output in state.outputs.values_mut() {
-            output.discont = true;
-            output.withheld.clear();
-        }
-        for input in state.inputs.values() {
-            input.wake_waiters();
-        }
-    }
-
-    pub(crate) fn set_time_base(
-        &self,
-        input: InputId,
-        base: super::timeline::TimeBase,
-        live: Option<bool>,
-    ) {
-        if let Some(input) = self.state().inputs.get_mut(&input) {
-            input.timeline.set_base(base, live);
-        }
-    }
-
-    /// Its thread may be held up while it stands by: what it brings waits in its connection.
-    pub(crate) fn let_rest(&self, input: InputId, may: bool) {
-        if let Some(input) = self.state().inputs.get_mut(&input) {
-            input.rest.allow(may);
-        }
-    }
-
-    /// Comes in real time, by its own word or by what is known of it.
-    pub(crate) fn is_live(&self, input: InputId) -> bool {
-        let state = self.state();
-        state
-            .inputs
-            .get(&input)
-            .is_some_and(|i| i.timeline.is_live())
-    }
-
-    pub(crate) fn switches(&self) -> u64 {
-        self.state().switches
-    }
-
-    /// Whether a decoder follows every output: then a cut need not wait for a key frame.
-    pub(crate) fn set_decoder_follows(&self, follows: bool) {
-        self.state().unseen = follows;
-    }
-
-    pub(crate) fn is_down(&self) -> bool {
-        self.state().policy.is_down()
-    }
-
-    /// A switch is decided and its cut not made yet.
-    pub(crate) fn is_switching(&self) -> bool {
-        self.state().pending.is_some()
-    }
-
-    pub(crate) fn on_air(&self) -> Option<InputId> {
-        self.state().on_air
     }
 }
 

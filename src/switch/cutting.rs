@@ -11,7 +11,7 @@ use super::pad::Place;
 use super::report::Report;
 use super::standby::Coding;
 use super::state::{JUST_NOW, PATIENCE, Pending, State};
-use crate::policy::{InputId, Moment, Span, StreamId};
+use crate::policy::{InputId, Moment, Observation, Span, StreamId};
 use gst::subclass::prelude::*;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -164,6 +164,7 @@ impl State {
             self.switches += 1;
         }
         self.last_report = Some(report.clone());
+        self.policy.observe(now, Observation::Cut { input: to });
         self.note(SwitchEvent::Switched(report), outbox);
     }
 

@@ -25,10 +25,14 @@ impl FailoverSwitch {
         // Without automatic switching nobody would take over.
         let last_word = settings.stop_on_eos || !settings.auto_switch;
         let is_owned = self.is_owned();
+        let has_end = has_end(pad);
         let mut outbox = Outbox::default();
         let over = {
             let mut state = self.state();
             let now = self.time.now();
+            if let Some(sink) = state.sink_mut(input, stream) {
+                sink.has_end |= has_end;
+            }
             let ended = state.note_end(place, now, is_owned);
             let on_air = state.is_on_air(input);
             let observation = if ended {
@@ -161,6 +165,21 @@ impl State {
             output.discont = true;
         }
     }
+}
+
+/// Whether what feeds a pad has an end by its nature: it knows how long it is, and can go to any place of it. What comes
+/// from elsewhere as it is made can neither, whether it calls itself live or not: an end of that is a loss.
+pub(super) fn has_end(pad: &FailoverSwitchPad) -> bool {
+    [gst::Format::Time, gst::Format::Bytes]
+        .into_iter()
+        .any(|format| {
+            let mut duration = gst::query::Duration::new(format);
+            let mut seeking = gst::query::Seeking::new(format);
+            pad.peer_query(&mut duration)
+                && duration.result().value() > 0
+                && pad.peer_query(&mut seeking)
+                && seeking.result().0
+        })
 }
 
 fn send_eos_by(pad: &gst::Pad, lane: &Lane) {

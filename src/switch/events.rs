@@ -2,6 +2,7 @@
 //! Events and queries of `failoverswitch`: what comes from an input goes out only while it is on air,
 //! what comes from downstream goes to the input on air only.
 
+use super::brain::Outbox;
 use super::format::Format;
 use super::imp::FailoverSwitch;
 use super::lane::Turn;
@@ -95,22 +96,33 @@ impl FailoverSwitch {
 
     fn caps(&self, pad: &FailoverSwitchPad, place: &Place, caps: &gst::CapsRef) -> bool {
         pad.imp().ask_latency.store(true, Relaxed);
-        let _lane = self.lane_of(pad, place);
+        let lane = self.lane_of(pad, place);
+        let mut outbox = Outbox::default();
         let send = {
             let mut state = self.state();
+            let now = self.time.now();
             let on_air = state.is_sent(place.input);
             let Some(sink) = state.sink_mut(place.input, place.stream) else {
                 return false;
             };
+            let known = sink.format.media;
             sink.set_format(Format::of(caps));
             let (open, format) = (sink.open, sink.format.clone());
+            if format.media != known {
+                let (stream, media) = (place.stream, format.media);
+                let what = Observation::StreamIs { stream, media };
+                state.consult(now, &mut outbox, |policy| policy.observe(now, what));
+            }
             let output = state.outputs.get_mut(&place.stream);
             // Each frame brings its caps. Where none is sent before, downstream has them at once: an ALLOCATION
             // query may follow.
             let next = output.filter(|o| on_air && open && o.started && o.withheld.is_empty());
             next.and_then(|output| output.caps_before(&format))
         };
-        send.is_none_or(|caps| self.emit(place, gst::event::Caps::new(&caps)))
+        let sent = send.is_none_or(|caps| self.emit(place, gst::event::Caps::new(&caps)));
+        drop(lane);
+        self.say(outbox);
+        sent
     }
 
     /// Ordered with the buffers on air; the outlet keeps that order itself.

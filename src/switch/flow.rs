@@ -3,6 +3,7 @@
 //! makes the cut that was waiting for it, or is sent. Decides nothing about which input is on air.
 
 use super::brain::Outbox;
+use super::ending::has_end;
 use super::imp::FailoverSwitch;
 use super::pace::Times;
 use super::pad::{FailoverSwitchPad, Place};
@@ -176,6 +177,13 @@ impl FailoverSwitch {
     }
 
     fn ask_latency(&self, pad: &FailoverSwitchPad, place: &Place) {
+        let has_end = has_end(pad);
+        if let Some(input) = self.state().inputs.get_mut(&place.input) {
+            input.was_endless |= !has_end;
+            if let Some(sink) = input.sinks.get_mut(&place.stream) {
+                sink.has_end = has_end;
+            }
+        }
         let Some(upstream) = Upstream::ask(pad) else {
             return;
         };
@@ -233,6 +241,9 @@ impl State {
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return Step::Kept;
         };
+        if is_new && input.may_repeat && input.was_endless && sink.repeats(sent) {
+            return Step::Kept;
+        }
         let key = !sent.flags().contains(gst::BufferFlags::DELTA_UNIT);
         if !sink.begins_with(sent) {
             let wanted = sink.ageing.came(now, false);
@@ -249,15 +260,26 @@ impl State {
             input.forget_kept();
         }
         let is_behind = is_sent_in_order && input.timeline.is_behind(times.order, end);
-        let late = is_new.then(|| input.note_lateness(place.stream, times, now));
-        if let Some(late) = late.flatten() {
-            self.allow(place.input, late, outbox);
+        if is_new {
+            let learned = input.learn(place.stream, times, now, longest);
+            self.apply(place, learned, now, outbox);
         }
         if is_behind {
             self.begin_anew_behind(place, times, now, outbox);
         }
         let announce = self.note_life(place, times, key, now);
-        // The alarm may be late; who comes by does its work.
+        self.look_now(announce, now, outbox);
+        if let Some(due) = self.not_before(place.input, times, now) {
+            return Step::Wait(due);
+        }
+        match buffer.take() {
+            Some(taken) => self.dispatch(place, times, taken, buffer, now, in_lane, outbox),
+            None => Step::Kept,
+        }
+    }
+
+    /// The alarm may be late; who comes by does its work.
+    fn look_now(&mut self, announce: bool, now: Moment, outbox: &mut Outbox) {
         let overdue = self.next_wake.is_some_and(|at| at <= now);
         if announce || overdue {
             self.consult(now, outbox, |policy| {
@@ -265,13 +287,6 @@ impl State {
                     policy.wake(now);
                 }
             });
-        }
-        if let Some(due) = self.not_before(place.input, times, now) {
-            return Step::Wait(due);
-        }
-        match buffer.take() {
-            Some(taken) => self.dispatch(place, times, taken, buffer, now, in_lane, outbox),
-            None => Step::Kept,
         }
     }
 

@@ -5,6 +5,7 @@
 use super::pace::Times;
 use super::sound::Samples;
 use super::standby::{Coding, Piece};
+use crate::policy::Media;
 use std::sync::Arc;
 
 /// A picture that takes a decoder this long is one of 720p: 3 ms on one core.
@@ -16,6 +17,7 @@ pub(super) struct Format {
     /// `None` for buffers that came without.
     pub(super) caps: Option<gst::Caps>,
     pub(super) coding: Coding,
+    pub(super) media: Media,
     /// Of raw audio, which can be cut anywhere.
     pub(super) samples: Option<Samples>,
     /// What one video frame takes a decoder, about.
@@ -52,6 +54,7 @@ impl Format {
         Self {
             caps: Some(caps.to_owned()),
             coding: coding_of(caps),
+            media: media_of(caps),
             samples: Samples::of(caps),
             decoding: decoding_of(caps),
         }
@@ -83,6 +86,15 @@ fn coding_of(caps: &gst::CapsRef) -> Coding {
         Coding::Delta
     } else {
         Coding::Independent
+    }
+}
+
+fn media_of(caps: &gst::CapsRef) -> Media {
+    let family = caps.structure(0).map(|structure| structure.name());
+    match family.and_then(|name| name.as_str().split_once('/')) {
+        Some(("video" | "image", _)) => Media::Video,
+        Some(("audio", _)) => Media::Audio,
+        _ => Media::Other,
     }
 }
 

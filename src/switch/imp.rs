@@ -22,11 +22,19 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 pub struct FailoverSwitch {
     #[property(name = "timeout", nick = "Timeout", type = u64, member = timeout,
         get, set = Self::set_timeout, maximum = u64::MAX - 1, default = DEFAULT_TIMEOUT,
-        blurb = "No buffer on a stream of the input on air for this long: it is stalled and left (in nanoseconds)",
+        blurb = "A stream of the active input without a buffer for this long is lacking: the input is left for one that has it (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "startup-timeout", nick = "Startup Timeout", type = u64, member = startup_timeout,
         get, set = Self::set_startup_timeout, default = u64::MAX,
         blurb = "Time for an input to deliver its first buffer before the next is tried, -1 = as timeout (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "video-timeout", nick = "Video Timeout", type = u64, member = video_timeout,
+        get, set = Self::set_video_timeout,
+        blurb = "The timeout of video alone, 0 = as timeout, -1 = video may pause for ever (in nanoseconds)",
+        builder().mutable_playing())]
+    #[property(name = "audio-timeout", nick = "Audio Timeout", type = u64, member = audio_timeout,
+        get, set = Self::set_audio_timeout,
+        blurb = "The timeout of audio alone, 0 = as timeout, -1 = audio may pause for ever (in nanoseconds)",
         builder().mutable_playing())]
     #[property(name = "recovery-time", nick = "Recovery Time", type = u64, member = recovery_time,
         get, set = Self::set_recovery_time, maximum = u64::MAX - 1, default = DEFAULT_RECOVERY,
@@ -128,6 +136,14 @@ impl FailoverSwitch {
 
     fn set_startup_timeout(&self, value: u64) {
         self.configure(|settings| settings.startup_timeout = value);
+    }
+
+    fn set_video_timeout(&self, value: u64) {
+        self.configure(|settings| settings.video_timeout = value);
+    }
+
+    fn set_audio_timeout(&self, value: u64) {
+        self.configure(|settings| settings.audio_timeout = value);
     }
 
     fn set_recovery_time(&self, value: u64) {

@@ -61,15 +61,18 @@ mod events;
 mod flow;
 mod flush;
 mod format;
+pub mod gusts;
 pub mod held;
 mod imp;
 mod lagging;
 mod lane;
 pub mod lateness;
 mod outlet;
+mod owner;
 pub mod pace;
 mod pad;
 mod pads;
+pub mod past;
 mod report;
 pub mod rest;
 mod sending;
@@ -164,7 +167,11 @@ pub(crate) enum SwitchEvent {
         new: HealthKind,
         cause: Option<Cause>,
         silence: Option<Silence>,
+        /// What it lacks, if it is incomplete.
+        missing: Vec<StreamId>,
     },
+    /// Which streams of an input pause has changed.
+    Pauses,
     EverythingDown,
     SomethingUp,
     /// A cold standby is needed.

@@ -111,6 +111,11 @@ impl Pace {
         }
     }
 
+    /// The step from one buffer to the next, where it is known.
+    pub fn usual(&self) -> Option<i64> {
+        self.usual
+    }
+
     /// The middle one of the steps between all that is remembered: a hole is no pace, nor does the order matter in which
     /// frames are decoded.
     fn middle_step(&self) -> Option<i64> {

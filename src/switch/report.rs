@@ -51,15 +51,17 @@ impl Report {
 /// The fields of the message `failover-input-state`.
 pub(crate) fn input_state(
     input: InputId,
-    old: HealthKind,
-    new: HealthKind,
+    [old, new]: [HealthKind; 2],
     cause: Option<Cause>,
+    missing: Vec<String>,
 ) -> gst::Structure {
+    let missing = (new == HealthKind::Incomplete).then(|| gst::Array::new(missing));
     gst::Structure::builder("failover-input-state")
         .field("input", number(input))
         .field("old", old.as_str())
         .field("new", new.as_str())
         .field("cause", cause.map_or("none", |cause| cause.as_str()))
+        .field_if_some("missing", missing)
         .build()
 }
 

@@ -14,6 +14,9 @@ const RECOVERY_MAX: Span = Span::from_secs(300);
 pub(crate) struct Settings {
     pub(crate) timeout: u64,
     pub(crate) startup_timeout: u64,
+    /// 0: as the timeout.
+    pub(crate) video_timeout: u64,
+    pub(crate) audio_timeout: u64,
     pub(crate) recovery_time: u64,
     pub(crate) switch_back: SwitchBack,
     pub(crate) auto_switch: bool,
@@ -26,6 +29,8 @@ impl Default for Settings {
         Self {
             timeout: DEFAULT_TIMEOUT,
             startup_timeout: u64::MAX,
+            video_timeout: 0,
+            audio_timeout: 0,
             recovery_time: DEFAULT_RECOVERY,
             switch_back: SwitchBack::default(),
             auto_switch: true,
@@ -42,8 +47,11 @@ impl Settings {
             u64::MAX => self.timeout,
             own => own,
         };
+        let own = |timeout: u64| (timeout > 0).then(|| Span::from_nanos(timeout));
         Config {
             timeout: Span::from_nanos(self.timeout),
+            video_timeout: own(self.video_timeout),
+            audio_timeout: own(self.audio_timeout),
             startup_timeout: Span::from_nanos(startup),
             recovery_time: Span::from_nanos(self.recovery_time),
             recovery_max: RECOVERY_MAX,

@@ -52,8 +52,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Two groups of 4 s.
-    pub const TIME: u64 = 10_000_000_000;
+    /// A group of 15 s, as cameras make it of a scene that stands still, and some more.
+    pub const TIME: u64 = 20_000_000_000;
     /// These at 20 Mbit/s are 20 MB, a second of raw pictures at 720p50 is 69 MB.
     pub const BYTES: u64 = 128 << 20;
 }

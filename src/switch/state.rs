@@ -5,10 +5,12 @@
 use super::SwitchEvent;
 use super::ageing::Ageing;
 use super::format::{Format, Frame};
+use super::gusts::Gusts;
 use super::lateness::{Allowance, Habit, Reader};
 use super::outlet::Output;
 use super::pace::{Pace, Said, Times};
 use super::pad::FailoverSwitchPad;
+use super::past::Past;
 use super::report::Report;
 use super::rest::Rest;
 use super::standby::{Bounds, Coding, Rhythm, Standby};
@@ -71,6 +73,10 @@ pub(super) struct Input {
     pub(super) reader: Reader,
     /// What the latency adds for it.
     pub(super) allowance: Allowance,
+    /// Its source may begin with what an attempt before has brought.
+    pub(super) may_repeat: bool,
+    /// It has had no end at some time: what it plays again is no programme of its own.
+    pub(super) was_endless: bool,
 }
 
 pub(super) struct Sink {
@@ -83,6 +89,8 @@ pub(super) struct Sink {
     pub(super) ageing: Ageing,
     pub(super) pace: Pace,
     pub(super) habit: Habit,
+    pub(super) past: Past,
+    pub(super) gusts: Gusts,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
@@ -100,6 +108,8 @@ pub(super) struct Sink {
     /// On air, and what lies before the cut is sent for the decoder's sake.
     pub(super) catch_up: bool,
     pub(super) eos: bool,
+    /// And its source has one by its nature.
+    pub(super) has_end: bool,
     /// Its source has it no more.
     pub(super) gone: bool,
     /// How many sources have been unlinked from it.
@@ -190,7 +200,9 @@ impl State {
             input.allowance = Allowance::default();
             input.reader = Reader::default();
             input.timeline.freeze(false);
-            for sink in input.sinks.values() {
+            input.was_endless = false;
+            for sink in input.sinks.values_mut() {
+                sink.past = Past::default();
                 sink.pad.imp().on_air.store(false, Relaxed);
                 sink.pad.imp().freed.store(0, Relaxed);
             }
@@ -329,6 +341,8 @@ impl Default for Input {
             rest: Rest::default(),
             reader: Reader::default(),
             allowance: Allowance::default(),
+            may_repeat: false,
+            was_endless: false,
         }
     }
 }
@@ -345,6 +359,7 @@ impl Input {
         self.allowance.restart();
         for sink in self.sinks.values_mut() {
             sink.renew();
+            sink.past.begin();
             sink.lags = false;
             sink.eos = false;
             sink.stamp = None;
@@ -418,6 +433,8 @@ impl Sink {
             ageing: Ageing::default(),
             pace: Pace::default(),
             habit: Habit::default(),
+            past: Past::default(),
+            gusts: Gusts::default(),
             stamp: None,
             announce: true,
             lags: false,
@@ -427,6 +444,7 @@ impl Sink {
             floor: i64::MIN,
             catch_up: false,
             eos: false,
+            has_end: false,
             gone: false,
             sources: 0,
             upstream: None,
@@ -458,6 +476,7 @@ impl Sink {
         self.rhythm = Rhythm::default();
         self.ageing = Ageing::default();
         self.habit = Habit::default();
+        self.gusts.begin();
         self.pace = Pace::default();
         self.begun = false;
         self.open = false;

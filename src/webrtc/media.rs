@@ -110,6 +110,7 @@ pub(super) fn unpack(caps: &gst::CapsRef) -> Result<Vec<gst::Element>, String> {
         set_up(&element);
         // What is no whole access unit, nobody could say of it whether a loss has damaged it.
         let whole = access_unit::form(&element);
+        access_unit::let_only_random_access_begin(&element);
         elements.push(element);
         if let Some(form) = whole {
             elements.push(filter(&form)?);

@@ -58,6 +58,7 @@ impl Owner {
                 let switch = shell.switch().imp();
                 switch.set_time_base(input.id, base, live);
                 switch.let_rest(input.id, source.may_rest());
+                switch.let_repeat(input.id, input.description.may_repeat());
                 switch.connecting(input.id);
                 let runner = Runner::start(&element, &source, input.id, number);
                 input.attempt = Some(Attempt {

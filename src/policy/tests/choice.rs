@@ -429,3 +429,40 @@ fn time_does_not_go_back() {
     let connecting = Health::Connecting { since: ms(1300) };
     assert_eq!(stage.policy.health(InputId(PRIMARY)), Some(connecting));
 }
+
+#[test]
+fn an_input_that_is_lost_before_its_cut_has_not_relapsed() {
+    for (cuts_at_once, need) in [(false, 5), (true, 10)] {
+        let mut stage = Stage::on_air(fast(), 2);
+        stage.fail(PRIMARY, Cause::Error);
+        stage.connect(PRIMARY);
+        stage.cuts_at_once = cuts_at_once;
+        stage.play(&[PRIMARY, BACKUP], 7000);
+        assert_eq!(stage.policy.on_air(), Some(InputId(PRIMARY)));
+        stage.fail(PRIMARY, Cause::Error);
+        assert_eq!(stage.policy.on_air(), Some(InputId(BACKUP)));
+        let needed = stage.policy.recovery_needed(InputId(PRIMARY));
+        assert_eq!(needed, Some(Span::from_secs(need)));
+    }
+}
+
+#[test]
+fn a_relapse_is_made_good_from_the_cut_on() {
+    let mut stage = Stage::on_air(fast(), 2);
+    stage.fail(PRIMARY, Cause::Error);
+    stage.connect(PRIMARY);
+    stage.play(&[PRIMARY, BACKUP], 7000);
+    stage.fail(PRIMARY, Cause::Error);
+    stage.connect(PRIMARY);
+    stage.cuts_at_once = false;
+    // Returned to at 17 s, and cut at 30 s.
+    stage.play(&[PRIMARY, BACKUP], 30_000);
+    let input = InputId(PRIMARY);
+    assert_eq!(stage.policy.on_air(), Some(input));
+    stage.tell(Observation::Cut { input });
+    let needed = |stage: &Stage| stage.policy.recovery_needed(input);
+    stage.play(&[PRIMARY, BACKUP], 39_900);
+    assert_eq!(needed(&stage), Some(Span::from_secs(10)));
+    stage.play(&[PRIMARY, BACKUP], 40_100);
+    assert_eq!(needed(&stage), Some(Span::from_secs(5)));
+}

@@ -2,6 +2,7 @@
 //! The policy once more, naively: it remembers nothing but the log of all that happened, and answers
 //! every question by reading the log again. Slow, without state, and written to be compared with.
 
+use super::model_compare::Comparison;
 use super::*;
 
 pub(super) struct Model {
@@ -9,6 +10,14 @@ pub(super) struct Model {
     /// What the log says of health and configuration up to each entry, since that never changes.
     kinds: Vec<Vec<(InputId, HealthKind)>>,
     pub(super) configs: Vec<Config>,
+    /// What each stream is, after each entry.
+    pub(super) media: Vec<BTreeMap<StreamId, Media>>,
+    /// How long each stream pauses by its nature, after each entry.
+    pub(super) rhythms: Vec<BTreeMap<(InputId, StreamId), Span>>,
+    /// And the same of what all bring, and of what each lacks.
+    pub(super) comparisons: Vec<Comparison>,
+    /// The state of each input as it was told last.
+    told: Vec<(InputId, HealthKind, usize)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +38,10 @@ impl Model {
             log: vec![(now, first)],
             kinds: vec![Vec::new()],
             configs: vec![config.sanitised()],
+            media: vec![BTreeMap::new()],
+            rhythms: vec![BTreeMap::new()],
+            comparisons: vec![Comparison::default()],
+            told: Vec::new(),
         }
     }
 
@@ -120,6 +133,7 @@ impl Model {
         removed: Option<(InputId, Span)>,
         actions: &mut Vec<Action>,
     ) {
+        self.tell_health(actions);
         let inputs = self.inputs();
         let is_up = inputs.iter().any(|input| self.is_healthy(*input));
         let is_hopeless = if self.has_begun() {
@@ -140,6 +154,11 @@ impl Model {
     fn choose(&self, now: Moment, is_wake: bool) -> Option<(InputId, Cause)> {
         let (config, inputs) = (self.config(), self.inputs());
         let healthy = || inputs.iter().copied().filter(|one| self.is_healthy(*one));
+        let lack = |input| self.comparison().of(input).lack;
+        let least = |mut inputs: Vec<InputId>| {
+            inputs.sort_by_key(|input| lack(*input));
+            inputs.first().copied()
+        };
         if self.held().is_some() {
             return None;
         }
@@ -147,7 +166,7 @@ impl Model {
             let awaited = inputs.iter().find(|input| !self.is_given_up(**input));
             let to = match (config.automatic, config.immediate || self.has_begun()) {
                 (false, _) => inputs.first().copied(),
-                (true, true) => healthy().next(),
+                (true, true) => least(healthy().collect()),
                 (true, false) => awaited.copied(),
             };
             let first = self.last_on_air().is_none();
@@ -158,11 +177,20 @@ impl Model {
             return None;
         }
         let place = inputs.iter().position(|input| *input == on_air)?;
+        let others = || healthy().filter(|input| *input != on_air);
+        let (behind, before): (Vec<_>, Vec<_>) =
+            others().partition(|input| inputs[place..].contains(input));
+        let successor = match config.switch_back {
+            SwitchBack::Manual => least([behind, before].concat()),
+            _ => least(others().collect()),
+        };
         if !self.is_healthy(on_air) {
             let cause = self.loss(on_air).map_or(Cause::Startup, |loss| loss.0);
-            let behind = healthy().find(|input| inputs[place..].contains(input));
-            let behind = behind.filter(|_| config.switch_back == SwitchBack::Manual);
-            return Some((behind.or_else(|| healthy().next())?, cause));
+            return Some((successor?, cause));
+        }
+        let due = self.comparison().of(on_air).due;
+        if let Some(whole) = successor.filter(|input| lack(*input) < due) {
+            return Some((whole, Cause::Incomplete));
         }
         let has_recovered = |input: &InputId| {
             let on_air_since = self.log[self.last_on_air().unwrap().0].0;
@@ -170,13 +198,15 @@ impl Model {
                 return false;
             };
             let healthy_since = self.since(*input, HealthKind::is_healthy);
-            let proven = now - healthy_since.max(on_air_since).max(on_time_since);
+            let lack_since = self.lack_since(*input);
+            let since = on_air_since.max(on_time_since).max(lack_since);
+            let proven = now - healthy_since.max(since);
             let need = self.recovery_needed(*input, now);
             need.is_zero() || is_wake && proven >= need
         };
         healthy()
             .filter(|_| config.switch_back == SwitchBack::AfterRecovery)
-            .filter(|input| inputs[..place].contains(input))
+            .filter(|input| inputs[..place].contains(input) && lack(*input) <= lack(on_air))
             .find(has_recovered)
             .map(|input| (input, Cause::Recovered))
     }
@@ -190,9 +220,11 @@ impl Model {
         actions: &mut Vec<Action>,
     ) {
         let from = self.on_air();
-        let from = from
-            .map(|from| (from, self.detection(from, now)))
-            .or(removed);
+        let detection = |from| match cause {
+            Cause::Incomplete => self.silence_of_lost(from, now),
+            _ => self.detection(from, now),
+        };
+        let from = from.map(|from| (from, detection(from))).or(removed);
         self.write(now, Entry::OnAir(to, cause), actions);
         actions.push(Action::Switch {
             from: from.map(|from| from.0),
@@ -204,8 +236,10 @@ impl Model {
 
     fn run_cold_inputs(&mut self, now: Moment, is_wake: bool, actions: &mut Vec<Action>) {
         let (config, inputs) = (self.config(), self.inputs());
-        let is_no_help =
-            |input| self.is_given_up(input) || self.kind(input) == Some(HealthKind::Suspect);
+        let is_no_help = |input| {
+            self.is_given_up(input)
+                || self.kind(input) != Some(HealthKind::Flowing) && self.is_healthy(input)
+        };
         let wanted = (0..inputs.len())
             .filter(|place| inputs[..*place].iter().all(|input| is_no_help(*input)))
             .map(|place| inputs[place])
@@ -225,12 +259,13 @@ impl Model {
                     self.write(now, Entry::Stopped(input), actions);
                 }
             }
+            self.tell_health(actions);
         }
     }
 
     // ---- the log ----
 
-    /// Adds an entry, and tells what it is, and whose health it changed.
+    /// Adds an entry, and tells what it is.
     fn write(&mut self, now: Moment, entry: Entry, actions: &mut Vec<Action>) {
         actions.extend(match entry {
             Entry::Started(input) => Some(Action::Start { input }),
@@ -244,29 +279,87 @@ impl Model {
             Entry::Fact(Observation::Configured(config)) => config.sanitised(),
             _ => self.config(),
         });
+        let mut media = self.media[self.media.len() - 1].clone();
+        if let Entry::Fact(Observation::StreamIs { stream, media: one }) = entry {
+            media.insert(stream, one);
+        }
+        self.media.push(media);
+        let mut rhythms = self.rhythms[self.rhythms.len() - 1].clone();
+        match entry {
+            Entry::Fact(Observation::Rhythm {
+                input,
+                stream,
+                pause,
+            }) => drop(rhythms.insert((input, stream), pause)),
+            Entry::Fact(Observation::InputAdded { input, .. }) => {
+                rhythms.retain(|(one, _), _| *one != input);
+            }
+            _ => {}
+        }
+        self.rhythms.push(rhythms);
+        self.kinds.push(Vec::new());
+        let comparison = self.compare();
+        self.comparisons.push(comparison);
+        let inputs = self.inputs().into_iter();
+        let kinds = inputs.map(|input| (input, self.kind_at_end(input)));
+        *self.kinds.last_mut().unwrap() = kinds.collect();
+    }
+
+    /// Tells whose health is another one than was told last.
+    fn tell_health(&mut self, actions: &mut Vec<Action>) {
         let inputs = self.inputs();
-        let kinds = inputs
-            .iter()
-            .map(|input| (*input, self.kind_at_end(*input)));
-        self.kinds.push(kinds.collect());
-        for input in inputs {
-            let old = self.kind_after(input, self.log.len() - 2);
-            let new = self.kind(input).unwrap();
-            if let Some(old) = old.filter(|old| *old != new) {
+        for input in &inputs {
+            let new = self.kind(*input).unwrap();
+            let told = self.told.iter().find(|(one, ..)| one == input);
+            let (old, paused) = told.map_or((HealthKind::Idle, 0), |told| (told.1, told.2));
+            if old != new {
                 let cause = match new {
-                    HealthKind::Stalled if old == HealthKind::Connecting => Some(Cause::Startup),
-                    HealthKind::Stalled => Some(Cause::Stall),
-                    HealthKind::Down => self.last_failure(input),
+                    HealthKind::Stalled => Some(self.why_stalled(*input)),
+                    HealthKind::Down => self.last_failure(*input),
                     _ => None,
                 };
                 actions.push(Action::HealthChanged {
-                    input,
+                    input: *input,
                     old,
                     new,
                     cause,
                 });
             }
+            if paused != self.pausing(*input) {
+                actions.push(Action::PausesChanged { input: *input });
+            }
         }
+        let told = inputs.into_iter();
+        let told = told.map(|input| (input, self.kind(input).unwrap(), self.pausing(input)));
+        self.told = told.collect();
+    }
+
+    /// A stall is of what flowed before.
+    fn why_stalled(&self, input: InputId) -> Cause {
+        let is_stalled =
+            |index: &usize| self.kind_after(input, *index) == Some(HealthKind::Stalled);
+        let first = (0..self.log.len()).rev().take_while(is_stalled).last();
+        let before = first.and_then(|first| self.kind_after(input, first.checked_sub(1)?));
+        match before {
+            Some(HealthKind::Connecting) => Cause::Startup,
+            _ => Cause::Stall,
+        }
+    }
+
+    pub(super) fn comparison(&self) -> &Comparison {
+        self.comparisons.last().unwrap()
+    }
+
+    /// From when an input lacks as much as it does.
+    fn lack_since(&self, input: InputId) -> Moment {
+        let lack = |index: usize| {
+            let comparison = &self.comparisons[index];
+            comparison.knows(input).then(|| comparison.of(input).lack)
+        };
+        let last = self.log.len() - 1;
+        let is_so = |index: &usize| lack(*index) == lack(last);
+        let first = (0..=last).rev().take_while(is_so).last();
+        self.log[first.unwrap_or(last)].0
     }
 
     fn config(&self) -> Config {
@@ -348,7 +441,7 @@ impl Model {
         })
     }
 
-    fn is_running(&self, input: InputId) -> bool {
+    pub(super) fn is_running(&self, input: InputId) -> bool {
         let mut is_running = false;
         for (.., entry) in self.entries(input, self.log.len() - 1) {
             is_running = runs_after(is_running, &entry);
@@ -421,8 +514,10 @@ fn subject(observation: &Observation) -> Option<InputId> {
         | Observation::StreamRemoved { input, .. }
         | Observation::Arrived { input, .. }
         | Observation::Failed { input, .. }
+        | Observation::Cut { input }
+        | Observation::Rhythm { input, .. }
         | Observation::Late { input, .. } => Some(input),
-        Observation::Configured(_) | Observation::Hold(_) => None,
+        Observation::Configured(_) | Observation::Hold(_) | Observation::StreamIs { .. } => None,
     }
 }
 

@@ -20,9 +20,9 @@ enum Line {
         stream: u32,
         age: i64,
     },
-    /// These inputs (a bit each) deliver every 40 ms.
+    /// These streams (a bit each: two of each input) deliver every 40 ms.
     Flow {
-        inputs: u32,
+        streams: u32,
         millis: u64,
     },
     Pause {
@@ -34,7 +34,7 @@ proptest! {
     #![proptest_config(the_same_cases_in_every_run())]
 
     #[test]
-    fn the_policy_does_what_the_naive_model_does(config in config(), script in script(30)) {
+    fn the_policy_does_what_the_naive_model_does(config in config(), script in script(22)) {
         let mut policy = Policy::new(config, Moment::ZERO);
         let mut model = Model::new(config, Moment::ZERO);
         play(&script, &mut |now, observation| {
@@ -193,11 +193,11 @@ fn play(
                 let at = ms(now.saturating_add_signed(-age));
                 tell(ms(now), arrived(input, stream, at))?;
             }
-            Line::Flow { inputs, millis } => {
+            Line::Flow { streams, millis } => {
                 let end = now + millis;
                 while now < end {
-                    for input in (0..INPUTS).filter(|input| inputs & (1 << input) != 0) {
-                        tell(ms(now), arrived(input, 0, ms(now)))?;
+                    for bit in (0..2 * INPUTS).filter(|bit| streams & (1 << bit) != 0) {
+                        tell(ms(now), arrived(bit / 2, bit % 2, ms(now)))?;
                     }
                     now += 40;
                 }
@@ -226,9 +226,17 @@ fn config() -> impl Strategy<Value = Config> {
         millis(&[0, 120, 200, 500]),
         millis(&[100, 1000, 60_000]),
     );
+    let own = || {
+        let never = prop_oneof![3 => millis(&[60, 300, 1000]), 1 => Just(Span::MAX)];
+        prop::option::weighted(0.3, never)
+    };
+    let own = (own(), own());
     let flags = (prop::bool::weighted(0.2), prop::bool::weighted(0.9));
-    (spans, switch_back, flags).prop_map(|(spans, switch_back, (immediate, automatic))| Config {
+    let parts = (spans, own, switch_back, flags);
+    parts.prop_map(|(spans, own, switch_back, (immediate, automatic))| Config {
         timeout: spans.0,
+        video_timeout: own.0,
+        audio_timeout: own.1,
         startup_timeout: spans.1,
         recovery_time: spans.2,
         recovery_max: spans.3,
@@ -245,13 +253,15 @@ fn script(lines: usize) -> impl Strategy<Value = Vec<Line>> {
     (opening, prop::collection::vec(line(), lines / 2..lines)).prop_map(|(opening, lines)| {
         let mut script = Vec::new();
         for (input, (standby, connects)) in (0..INPUTS).map(InputId).zip(opening) {
-            let (priority, stream) = (input.0 / 2, StreamId(0));
+            let priority = input.0 / 2;
             script.push(Line::Tell(Observation::InputAdded {
                 input,
                 priority,
                 standby,
             }));
-            script.push(Line::Tell(Observation::StreamAdded { input, stream }));
+            for stream in [StreamId(0), StreamId(1)] {
+                script.push(Line::Tell(Observation::StreamAdded { input, stream }));
+            }
             if connects {
                 script.push(Line::Tell(Observation::Connecting { input }));
             }
@@ -264,10 +274,16 @@ fn script(lines: usize) -> impl Strategy<Value = Vec<Line>> {
 fn line() -> impl Strategy<Value = Line> {
     let pauses: &[u64] = &[1, 10, 49, 50, 51, 99, 100, 101, 199, 200, 201, 500, 1200];
     let ages: &[i64] = &[-50, 0, 0, 10, 50, 99, 100, 120, 250, 700];
-    let flow = (0..(1_u32 << INPUTS), 40_u64..700);
+    // Mostly whole inputs.
+    let whole = (0..(1_u32 << INPUTS)).prop_map(|inputs| {
+        let both = |input: u32| (((inputs >> input) & 1) * 3) << (2 * input);
+        (0..INPUTS).map(both).sum()
+    });
+    let streams = prop_oneof![2 => whole, 1 => 0..(1_u32 << (2 * INPUTS))];
+    let flow = (streams, 40_u64..700);
     let buffer = (0..INPUTS, 0..2_u32, prop::sample::select(ages));
     prop_oneof![
-        8 => flow.prop_map(|(inputs, millis)| Line::Flow { inputs, millis }),
+        8 => flow.prop_map(|(streams, millis)| Line::Flow { streams, millis }),
         4 => prop::sample::select(pauses).prop_map(|millis| Line::Pause { millis }),
         4 => buffer.prop_map(|(input, stream, age)| Line::Buffer { input, stream, age }),
         6 => fact().prop_map(Line::Tell),
@@ -284,14 +300,26 @@ fn fact() -> impl Strategy<Value = Observation> {
         Cause::Closed,
     ]);
     let standby = prop_oneof![Just(Standby::Hot), Just(Standby::Cold)];
+    let media = prop::sample::select(vec![Media::Video, Media::Audio, Media::Other]);
     prop_oneof![
         4 => (input(), cause).prop_map(|(input, cause)| Observation::Failed { input, cause }),
         4 => input().prop_map(|input| Observation::Connecting { input }),
         3 => stream().prop_map(|(input, stream)| Observation::StreamAdded { input, stream }),
         2 => stream().prop_map(|(input, stream)| Observation::StreamRemoved { input, stream }),
         3 => (input(), any::<bool>()).prop_map(|(input, late)| Observation::Late { input, late }),
+        2 => ((0..2_u32).prop_map(StreamId), media).prop_map(|(stream, media)| {
+            Observation::StreamIs { stream, media }
+        }),
         1 => (0..=INPUTS).prop_map(|input| Observation::Hold(Some(InputId(input)))),
         2 => Just(Observation::Hold(None)),
+        6 => input().prop_map(|input| Observation::Cut { input }),
+        2 => (stream(), prop::sample::select(vec![0, 40, 150, 700])).prop_map(
+            |((input, stream), pause)| Observation::Rhythm {
+                input,
+                stream,
+                pause: Span::from_millis(pause),
+            }
+        ),
         1 => (input(), 0..3_u32, standby).prop_map(|(input, priority, standby)| {
             Observation::InputAdded { input, priority, standby }
         }),

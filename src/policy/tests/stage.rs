@@ -34,6 +34,8 @@ pub(super) struct Stage {
     pub(super) policy: Policy,
     pub(super) millis: u64,
     pub(super) log: Vec<(u64, Action)>,
+    /// Each switch is made as soon as it is decided.
+    pub(super) cuts_at_once: bool,
     /// The streams that deliver while their input plays.
     streams: Vec<(u32, u32)>,
 }
@@ -70,6 +72,7 @@ impl Stage {
             policy: Policy::new(config, Moment::ZERO),
             millis: 0,
             log: Vec::new(),
+            cuts_at_once: true,
             streams: Vec::new(),
         }
     }
@@ -143,6 +146,11 @@ impl Stage {
     pub(super) fn drain(&mut self, millis: u64) {
         while let Some(action) = self.policy.next_action() {
             self.log.push((millis, action));
+            if let Action::Switch { to: input, .. } = action
+                && self.cuts_at_once
+            {
+                self.policy.observe(ms(millis), Observation::Cut { input });
+            }
         }
     }
 
