@@ -283,6 +283,34 @@ fn reordered_frames_keep_their_order_and_their_times() {
 }
 
 #[test]
+fn what_resumes_behind_a_loss_begins_with_its_next_key_frame() {
+    let resumed = |torn: bool| {
+        let (stage, primary, _backup) = pair(&h264(), &[]);
+        stage.every(20, 0..1_300, |at| primary.push(in_gop(at, 0)));
+        // Some frames that were on their way make it flow again, before what a new connection brings.
+        stage.every(20, 3_200..5_000, |at| {
+            primary.push(in_gop(at, 0).torn_if(torn && at == 3_240));
+        });
+        let sent = stage.sent();
+        let resumed = sent.iter().filter_map(|frame| frame.pts);
+        resumed.filter(|pts| *pts > 3_220).min()
+    };
+    assert_eq!(resumed(true), Some(4_000));
+    assert_eq!(resumed(false), Some(3_240));
+}
+
+#[test]
+fn a_lost_frame_ends_no_stream_that_goes_on() {
+    let (stage, primary, _backup) = pair(&h264(), &[]);
+    stage.every(20, 0..2_000, |at| {
+        if at != 1_300 {
+            primary.push(in_gop(at, 0).torn_if(at == 1_320));
+        }
+    });
+    assert_eq!(stage.sent().len(), 99);
+}
+
+#[test]
 fn encoded_sound_needs_no_key_frame() {
     let stage = Stage::usual();
     let (primary, backup) = (stage.feed("sink_0", &aac()), stage.feed("sink_1", &aac()));

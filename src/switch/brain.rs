@@ -322,11 +322,15 @@ impl State {
         if let Some(streams) = self.inputs.get_mut(&input) {
             for (stream, sink) in &mut streams.sinks {
                 // What an incomplete input does bring needs no look at each buffer.
-                sink.announce |= match new {
+                let is_silent = match new {
                     HealthKind::Flowing => false,
                     HealthKind::Incomplete => missing.contains(stream),
                     _ => true,
                 };
+                sink.announce |= is_silent;
+                if is_silent && new != HealthKind::Suspect {
+                    sink.doubt();
+                }
                 let healthy = new.is_healthy();
                 if sink.pad.imp().healthy.swap(healthy, Relaxed) != healthy {
                     outbox.health.push(sink.pad.clone());

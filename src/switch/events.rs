@@ -8,7 +8,7 @@ use super::imp::FailoverSwitch;
 use super::lane::Turn;
 use super::pace::{self, Pace};
 use super::pad::{FailoverSwitchPad, Place};
-use super::state::{Upstream, signed};
+use super::state::{Beginning, Upstream, signed};
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -64,12 +64,12 @@ impl FailoverSwitch {
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
-            if sink.begun && !on_air {
+            if sink.has_begun() && !on_air {
                 // Another stream in its place; one that joins its input counts as the others do.
                 input.timeline.reset();
             }
             sink.announce = true;
-            sink.begun = false;
+            sink.beginning = Beginning::Awaited;
             sink.open = false;
             sink.pace = Pace::default();
             sink.standby.clear();

@@ -11,6 +11,9 @@ const PAUSES: u32 = 2;
 const STEPS: i64 = 2;
 /// A pause that comes again belongs to a rhythm, if as much time at most lies between it and the next one.
 const BETWEEN: u64 = 1;
+/// Pauses of a rhythm are alike: none is longer than so many of another. One of these may be a sender's death, after which
+/// its connection was made anew and its times continued.
+const ALIKE: u64 = 2;
 /// Without such a pause for so many of them it is none any more.
 const FORGOTTEN: u64 = 8;
 
@@ -51,7 +54,8 @@ impl Gusts {
         } else {
             let (over, count, longest) = self.pauses.unwrap_or((since, 0, 0));
             let between = since.saturating_sub(over);
-            let is_next = between <= pause.saturating_mul(BETWEEN);
+            let is_alike = pause.max(longest) <= pause.min(longest).saturating_mul(ALIKE);
+            let is_next = is_alike && between <= pause.saturating_mul(BETWEEN);
             let (count, longest) = match is_next {
                 true => (count.saturating_add(1), longest.max(pause)),
                 false => (1, pause),
@@ -108,6 +112,15 @@ mod tests {
                 let at = round * 1000 + frame * 40;
                 assert_eq!(note(&mut gusts, at, at, 40), None);
             }
+        }
+    }
+
+    #[test]
+    fn an_outage_and_a_hiccup_behind_it_are_none() {
+        let mut gusts = Gusts::default();
+        let arrivals = [0, 40, 5_200, 5_240, 6_000, 6_040];
+        for (at, order) in arrivals.into_iter().zip((0..).step_by(40)) {
+            assert_eq!(note(&mut gusts, at, order, 40), None);
         }
     }
 

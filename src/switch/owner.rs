@@ -3,6 +3,7 @@
 
 use super::imp::FailoverSwitch;
 use super::pace::Pace;
+use super::state::Beginning;
 use crate::policy::{Cause, InputId, Observation, StreamId};
 
 impl FailoverSwitch {
@@ -56,7 +57,7 @@ impl FailoverSwitch {
         if let Some(sink) = self.state().sink_mut(input, stream) {
             sink.standby.clear();
             sink.stamp = None;
-            sink.begun = false;
+            sink.beginning = Beginning::Awaited;
             sink.open = false;
             sink.gone = true;
         }

@@ -98,7 +98,7 @@ pub(super) struct Sink {
     /// Its source is late, says so, and makes it up.
     pub(super) lags: bool,
     /// Something useful has come.
-    pub(super) begun: bool,
+    pub(super) beginning: Beginning,
     /// On air and past its first buffer.
     pub(super) open: bool,
     /// On air and not open: a key frame has come, and could not be sent.
@@ -422,6 +422,17 @@ impl Input {
     }
 }
 
+/// Whether encoded video can be decoded from what came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Beginning {
+    /// Not before its next key frame.
+    #[default]
+    Awaited,
+    Made,
+    /// It fell silent. Behind a discontinuity what it refers to is lost, as where a source has connected again by itself.
+    Doubted,
+}
+
 impl Sink {
     pub(super) fn new(pad: FailoverSwitchPad) -> Self {
         Self {
@@ -438,7 +449,7 @@ impl Sink {
             stamp: None,
             announce: true,
             lags: false,
-            begun: false,
+            beginning: Beginning::default(),
             open: false,
             refused_key: false,
             floor: i64::MIN,
@@ -458,7 +469,7 @@ impl Sink {
             self.standby.clear();
         }
         if format.is_other_codec(&self.format) {
-            self.begun = false;
+            self.beginning = Beginning::Awaited;
             self.ageing = Ageing::default();
         }
         self.format = Arc::new(format);
@@ -478,7 +489,7 @@ impl Sink {
         self.habit = Habit::default();
         self.gusts.begin();
         self.pace = Pace::default();
-        self.begun = false;
+        self.beginning = Beginning::Awaited;
         self.open = false;
         self.refused_key = false;
         self.announce = true;
@@ -487,9 +498,25 @@ impl Sink {
     /// Encoded video begins with its first key frame: what comes before it is of no use, and the
     /// silence until then is no stall.
     pub(super) fn begins_with(&mut self, buffer: &gst::BufferRef) -> bool {
-        let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
-        self.begun |= key || self.format.coding != Coding::Delta;
-        self.begun
+        let flags = buffer.flags();
+        if !flags.contains(gst::BufferFlags::DELTA_UNIT) || self.format.coding != Coding::Delta {
+            self.beginning = Beginning::Made;
+        } else if flags.contains(gst::BufferFlags::DISCONT) && self.beginning == Beginning::Doubted
+        {
+            self.beginning = Beginning::Awaited;
+        }
+        self.beginning != Beginning::Awaited
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.beginning != Beginning::Awaited
+    }
+
+    /// It has fallen silent.
+    pub(super) fn doubt(&mut self) {
+        if self.has_begun() {
+            self.beginning = Beginning::Doubted;
+        }
     }
 
     pub(super) fn is_fed(&self) -> bool {

@@ -14,6 +14,7 @@ pub(crate) struct Frame {
     dts: Option<u64>,
     duration: Option<u64>,
     delta: bool,
+    torn: bool,
 }
 
 impl Frame {
@@ -23,6 +24,7 @@ impl Frame {
             dts: None,
             duration: Some(20),
             delta: false,
+            torn: false,
         }
     }
 
@@ -82,6 +84,11 @@ impl Frame {
         }
     }
 
+    /// Something before it was lost.
+    pub(crate) fn torn_if(self, torn: bool) -> Self {
+        Self { torn, ..self }
+    }
+
     pub(super) fn buffer(self, feed: u32, number: u32) -> gst::Buffer {
         let payload = [feed.to_le_bytes(), number.to_le_bytes()].concat();
         let mut buffer = gst::Buffer::from_slice(payload);
@@ -91,6 +98,9 @@ impl Frame {
             buffer.set_duration(self.duration.map(ms));
             if self.delta {
                 buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+            if self.torn {
+                buffer.set_flags(gst::BufferFlags::DISCONT);
             }
         }
         buffer
