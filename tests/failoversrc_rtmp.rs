@@ -380,3 +380,63 @@ fn connections_to(port: u16) -> io::Result<usize> {
     };
     Ok(table.lines().filter(is_ours).count())
 }
+
+/// Publishes these FLV tags by RTMP in real time, by their times in milliseconds.
+fn publish_tags(url: &str, tags: impl Iterator<Item = (u64, Vec<u8>)>) -> gst::Pipeline {
+    let line = format!(
+        "appsrc name=in format=time max-bytes=0 caps=video/x-flv ! identity sync=true ! \
+         rtmp2sink location={url} sync=false async=false"
+    );
+    let pipeline = gst::parse::launch(&line).expect(&line);
+    let pipeline = pipeline.downcast::<gst::Pipeline>().expect("a pipeline");
+    let source = pipeline.by_name("in").and_downcast::<gst_app::AppSrc>();
+    let source = source.expect("an appsrc");
+    let header = (0, b"FLV\x01\x05\0\0\0\x09\0\0\0\0".to_vec());
+    for (time, bytes) in std::iter::once(header).chain(tags) {
+        let mut buffer = gst::Buffer::from_slice(bytes);
+        let pts = gst::ClockTime::from_mseconds(time);
+        buffer.make_mut().set_pts(pts);
+        source.push_buffer(buffer).expect("taken");
+    }
+    pipeline
+        .set_state(gst::State::Playing)
+        .expect("it publishes");
+    pipeline
+}
+
+/// A video tag.
+fn video_tag(time: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).expect("a small body");
+    let [_, size @ ..] = length.to_be_bytes();
+    let [highest, time @ ..] = time.to_be_bytes();
+    let end = (length + 11).to_be_bytes();
+    [&[9][..], &size, &time, &[highest, 0, 0, 0], body, &end].concat()
+}
+
+/// flvdemux would bring nothing of it, and say nothing.
+#[test]
+fn enhanced_rtmp_that_flvdemux_does_not_know_is_named_and_covered() -> io::Result<()> {
+    programme::init();
+    let server = Server::start()?;
+    let _backup = publish(&server, "backup", drawn(Look::Backup))?;
+    // By the number that some servers use.
+    let frame = [b"\x1d".as_slice(), &[0; 200]].concat();
+    let frames = (0..1500u32).map(|number| {
+        let time = number * 40;
+        (time.into(), video_tag(time, &frame))
+    });
+    let primary = publish_tags(&server.url("primary"), frames);
+    let programme = player(&server).start();
+    programme.until("it is told why", |record| {
+        let mut states = record.states.iter();
+        states.any(|s| {
+            s.input == 0 && s.new == "down" && s.cause == "error" && s.text.contains("AV1")
+        })
+    });
+    programme.until_all_show(Look::Backup);
+    // Not at the usual pace of failures, which would be several attempts a second.
+    assert_eq!(programme.record().attempts(0), 1);
+    programme.finish(&BOTH);
+    primary.set_state(gst::State::Null).expect("NULL");
+    Ok(())
+}

@@ -82,6 +82,7 @@ const PURE: &[&str] = &[
     "failoversrc/input.rs",
     "failoversrc/player.rs",
     "failoversrc/slate/place.rs",
+    "sources/flv/",
     "sources/order.rs",
     "webrtc/ams.rs",
     "webrtc/ams/",

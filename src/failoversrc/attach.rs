@@ -6,13 +6,13 @@ use super::CAT;
 use super::control::Order;
 use super::imp::{FailoverSrc, lock};
 use super::input::Again;
-use super::messages::Failure;
 use super::output::{Output, Plan, link_switch};
 use crate::clock::remove_running;
 use crate::policy::{InputId, StreamId};
-use crate::sources::{self, Description, Kind, Secrets, Source};
+use crate::sources::{self, Description, Kind, Known, Secrets, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -24,6 +24,8 @@ pub(super) struct Registered {
     secrets: Arc<Secrets>,
     /// What its failure said of the next one.
     again: Again,
+    /// The streams that are not played, by their codecs.
+    unusable: BTreeSet<(Kind, String)>,
 }
 
 impl FailoverSrc {
@@ -62,8 +64,12 @@ impl FailoverSrc {
                     number,
                     secrets: Arc::new(secrets),
                     again: Again::Soon,
+                    unusable: BTreeSet::new(),
                 },
             );
+        }
+        if self.settings().output == super::Output::Decoded {
+            source.judge_by(judge);
         }
         let weak = obj.downgrade();
         source.listen(move |message| {
@@ -132,6 +138,19 @@ impl FailoverSrc {
         Some(secrets.take_out_of(text))
     }
 
+    /// Whether the present attempt has not said of a stream of this codec yet that it is not played.
+    pub(super) fn is_first_unusable(
+        &self,
+        input: InputId,
+        attempt: u64,
+        kind: Kind,
+        codec: &str,
+    ) -> bool {
+        let mut registered = self.registered();
+        let present = registered.get_mut(&input).filter(|r| r.number == attempt);
+        present.is_some_and(|present| present.unusable.insert((kind, codec.to_owned())))
+    }
+
     /// An input with the number of its present attempt.
     pub(super) fn attempt_of(&self, input: InputId) -> Option<(InputId, u64)> {
         let registered = self.registered();
@@ -158,13 +177,6 @@ impl FailoverSrc {
         let Some(_inside) = self.runs.enter(run) else {
             return;
         };
-        if let Err(text) = self.check_playable(pad) {
-            if let Some(text) = self.redacted(input, number, &text) {
-                gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
-                self.give_up(input, number, Failure::error(text));
-            }
-            return;
-        }
         match self.lead(run, (input, number), pad, kind) {
             Ok(Some(ghost)) => self.show(run, &ghost),
             Ok(None) => (),
@@ -192,10 +204,7 @@ impl FailoverSrc {
         let rank = sources::rank(pad);
         let index = self.outputs().free(kind, input, number, rank);
         let (stream, ghost) = self.provide(run, kind, index)?;
-        let name = match stream.0 {
-            0 => format!("sink_{}", input.0),
-            further => format!("sink_{}_{further}", input.0),
-        };
+        let name = sink_name(input, stream);
         let sink = switch
             .static_pad(&name)
             .or_else(|| switch.request_pad_simple(&name))
@@ -251,16 +260,6 @@ impl FailoverSrc {
         }
     }
 
-    /// What has no decoder here is a failure of its input, told in clear words.
-    fn check_playable(&self, pad: &gst::Pad) -> Result<(), String> {
-        match pad.current_caps() {
-            Some(caps) if self.settings().output == super::Output::Decoded => {
-                super::decode::can_decode(&caps)
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn detach(&self, input: InputId, number: u64, bin: &impl IsA<gst::Element>, pad: &gst::Pad) {
         let inside = self.run_of(input, number);
         let Some(_inside) = inside.and_then(|run| self.runs.enter(run)) else {
@@ -281,7 +280,12 @@ impl FailoverSrc {
     }
 
     /// This pad feeds its output no more. Which one that was.
-    fn lose(&self, input: InputId, number: u64, pad: &gst::Pad) -> Option<(Kind, usize)> {
+    pub(super) fn lose(
+        &self,
+        input: InputId,
+        number: u64,
+        pad: &gst::Pad,
+    ) -> Option<(Kind, usize)> {
         let (kind, index, stream) = {
             let mut outputs = self.outputs();
             let lost = outputs.lost(input, number, &pad.name())?;
@@ -355,6 +359,22 @@ impl FailoverSrc {
         for pad in switch.sink_pads() {
             switch.release_request_pad(&pad);
         }
+    }
+}
+
+/// The pad of the switch for a stream of an input.
+pub(super) fn sink_name(input: InputId, stream: StreamId) -> String {
+    match stream.0 {
+        0 => format!("sink_{}", input.0),
+        further => format!("sink_{}_{further}", input.0),
+    }
+}
+
+/// What has no decoder here is of no use.
+fn judge(caps: &gst::CapsRef, known: Known) -> Result<(), String> {
+    match known {
+        Known::Announced => super::decode::may_decode(caps),
+        Known::Final => super::decode::can_decode(caps),
     }
 }
 

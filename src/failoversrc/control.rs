@@ -15,7 +15,7 @@ use super::settings::Resolved;
 use super::{CAT, Standby};
 use crate::clock::Stopwatch;
 use crate::policy::{Cause, HealthKind, InputId, Moment, Retry, Span};
-use crate::sources::Description;
+use crate::sources::{Description, Kind, Memory, Unusable};
 use crate::switch::SwitchEvent;
 use gst::glib;
 use gst::prelude::*;
@@ -42,6 +42,19 @@ pub(super) enum Order {
         input: InputId,
         attempt: u64,
     },
+    /// One stream of a source is not played.
+    Unusable {
+        input: InputId,
+        attempt: u64,
+        unusable: Unusable,
+    },
+    /// No decoder takes what an input brings for an output.
+    Undecodable {
+        input: InputId,
+        attempt: u64,
+        output: (Kind, usize),
+        text: String,
+    },
     /// Where an input comes from has changed.
     Describe(InputId, Description),
     Restart(InputId),
@@ -65,6 +78,8 @@ pub(super) struct Control {
 struct Input {
     id: InputId,
     description: Description,
+    /// For the attempts to come, until somebody says that things have changed.
+    memory: Memory,
     life: Life,
     attempt: Option<Attempt>,
 }
@@ -104,6 +119,7 @@ impl Control {
                 Input {
                     id: InputId(u32::try_from(index).unwrap_or(u32::MAX)),
                     description: description.clone(),
+                    memory: Memory::default(),
                     life: Life::new(retry, settings.startup()),
                     attempt: None,
                 }
@@ -256,19 +272,25 @@ impl Owner {
                     input.life.absent(now);
                 }
             }
-            Order::Describe(id, description) => {
-                if let Some(index) = self.index(id) {
-                    if let Some(input) = self.inputs.get_mut(index) {
-                        input.description = description;
-                    }
-                    self.restart(index, now);
-                }
+            Order::Unusable {
+                input,
+                attempt,
+                unusable,
+            } if self.present(input, attempt).is_some() => {
+                shell.tell_unusable(input, &unusable);
+                shell.provide_slate_for(self.run, unusable.kind);
             }
-            Order::Restart(id) => {
-                if let Some(index) = self.index(id) {
-                    self.restart(index, now);
-                }
+            Order::Undecodable {
+                input,
+                attempt,
+                output,
+                text,
+            } if self.present(input, attempt).is_some() => {
+                shell.leave_out(input, attempt, output, text);
             }
+            Order::Unusable { .. } | Order::Undecodable { .. } => (),
+            Order::Describe(id, description) => self.restart(id, Some(description), now),
+            Order::Restart(id) => self.restart(id, None, now),
             Order::Patience(startup) => {
                 for input in &mut self.inputs {
                     input.life.set_startup(startup);
@@ -391,12 +413,19 @@ impl Owner {
         }
     }
 
-    fn restart(&mut self, index: usize, now: Moment) {
-        if self
-            .inputs
-            .get_mut(index)
-            .is_some_and(|i| i.life.restart(now))
-        {
+    /// From another place, where one is given.
+    fn restart(&mut self, id: InputId, description: Option<Description>, now: Moment) {
+        let Some(index) = self.index(id) else {
+            return;
+        };
+        let Some(input) = self.inputs.get_mut(index) else {
+            return;
+        };
+        if let Some(description) = description {
+            input.description = description;
+        }
+        input.memory = Memory::default();
+        if input.life.restart(now) {
             self.end(index);
         }
     }

@@ -16,7 +16,7 @@ mod tests;
 use gst::glib;
 use gst::subclass::prelude::*;
 
-pub(crate) use choose::can_decode;
+pub(crate) use choose::{can_decode, may_decode};
 
 glib::wrapper! {
     /// A bin with the always pads `sink` and `src`.

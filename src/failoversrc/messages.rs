@@ -7,7 +7,7 @@ use super::control::Order;
 use super::imp::FailoverSrc;
 use super::input::Again;
 use crate::policy::{Cause, InputId, Span};
-use crate::sources::{self, Advice, Reason};
+use crate::sources::{self, Advice, Reason, Unusable};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
@@ -61,6 +61,26 @@ impl FailoverSrc {
         self.switch().imp().failed(input, Cause::Error);
     }
 
+    /// One stream of an input is not played; its others are. Told once for each codec and attempt.
+    pub(super) fn note_unusable(&self, input: InputId, attempt: u64, unusable: Unusable) {
+        let Unusable { kind, codec, text } = unusable;
+        let is_first = self.is_first_unusable(input, attempt, kind, &codec);
+        let Some(text) = self.redacted(input, attempt, &text).filter(|_| is_first) else {
+            return;
+        };
+        gst::warning!(
+            CAT,
+            imp = self,
+            "input {}: {kind} is not played: {text}",
+            input.0
+        );
+        self.order(Order::Unusable {
+            input,
+            attempt,
+            unusable: Unusable { kind, codec, text },
+        });
+    }
+
     /// A source's message: its errors are its input's, and nobody else's business.
     pub(super) fn source_message(&self, input: InputId, attempt: u64, message: gst::Message) {
         // Late words of a source that was given up are nobody's business.
@@ -94,6 +114,8 @@ impl FailoverSrc {
             gst::MessageView::Element(said) => {
                 if let Some(text) = said.structure().and_then(sources::waiting) {
                     self.wait_for(input, attempt, text);
+                } else if let Some(one) = said.structure().and_then(Unusable::of_message) {
+                    self.note_unusable(input, attempt, one);
                 }
             }
             gst::MessageView::NeedContext(_)

@@ -100,7 +100,7 @@ impl Output {
             let element = element.downgrade();
             decode.on_refusal(move |text| {
                 if let Some(element) = element.upgrade() {
-                    element.imp().refused(text);
+                    element.imp().undecodable((kind, number), text);
                 }
             });
         }
@@ -225,6 +225,23 @@ impl Outputs {
         if since.is_none_or(|(earlier, _)| *earlier < attempt) {
             self.feeding.insert(input, (attempt, Stopwatch::start()));
         }
+    }
+
+    /// By which of its pads an input feeds this output, and whether it feeds another one.
+    pub(super) fn fed_by(
+        &self,
+        (input, attempt): (InputId, u64),
+        (kind, number): (Kind, usize),
+    ) -> Option<(String, bool)> {
+        let feeds = |output: &&Output| {
+            let by = output.fed_by.get(&input);
+            by.is_some_and(|feeder| feeder.attempt == attempt && !feeder.ended)
+        };
+        let feeding = self.all.iter().filter(feeds);
+        let (own, others): (Vec<_>, Vec<_>) =
+            feeding.partition(|output| (output.kind, output.number) == (kind, number));
+        let feeder = own.first()?.fed_by.get(&input)?;
+        Some((feeder.pad.clone(), !others.is_empty()))
     }
 
     /// A pad of an input has vanished while its source goes on, or feeds another output. The one that it has fed.

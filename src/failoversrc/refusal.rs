@@ -2,10 +2,16 @@
 //! What follows a decoded output may not take what an input brings. That is the input's failure, and the
 //! output lives on: a queue that has once heard of a refusal lets nothing through any more, not even
 //! of an input that would be taken. (An encoded input hears of it when it brings its caps, on air or not.)
+//!
+//! Where no decoder takes what comes, only that stream is of no use, and its input plays the others.
 
+use super::attach::sink_name;
+use super::control::Order;
 use super::imp::{FailoverSrc, lock};
 use super::messages::Failure;
 use crate::clock::Stopwatch;
+use crate::policy::InputId;
+use crate::sources::{Kind, Unusable};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -84,12 +90,65 @@ pub(super) fn guard(
 }
 
 impl FailoverSrc {
+    /// No decoder takes what the active input brings for an output.
+    pub(super) fn undecodable(&self, output: (Kind, usize), text: &str) {
+        let active = self.switch().imp().on_air();
+        if let Some((input, attempt)) = active.and_then(|input| self.attempt_of(input)) {
+            self.order(Order::Undecodable {
+                input,
+                attempt,
+                output,
+                text: text.to_owned(),
+            });
+        }
+    }
+
+    /// An input lacks this stream from now on. One that brings nothing else is of no use. By the owner.
+    pub(super) fn leave_out(
+        &self,
+        input: InputId,
+        attempt: u64,
+        (kind, index): (Kind, usize),
+        text: String,
+    ) {
+        let fed_by = self.outputs().fed_by((input, attempt), (kind, index));
+        let Some((name, plays_others)) = fed_by else {
+            return;
+        };
+        if !plays_others {
+            return self.refuse(input, attempt, &text);
+        }
+        let stream = self.outputs().stream(kind, index);
+        let sink = stream.and_then(|stream| self.switch().static_pad(&sink_name(input, stream)));
+        let pad = sink.as_ref().and_then(gst::Pad::peer);
+        let (Some(sink), Some(pad)) = (sink, pad.filter(|pad| pad.name() == name)) else {
+            return;
+        };
+        let caps = pad.current_caps();
+        // A pad that nobody links may end the whole source.
+        let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        pad.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
+        {
+            let _one_at_a_time = lock(&self.making);
+            let _ = pad.unlink(&sink);
+            self.lose(input, attempt, &pad);
+        }
+        let codec = caps.as_ref().and_then(|caps| caps.structure(0));
+        let codec = codec.map_or("unknown", |codec| codec.name().as_str());
+        let codec = codec.to_owned();
+        self.note_unusable(input, attempt, Unusable { kind, codec, text });
+        self.update_slates();
+    }
+
     /// An output takes nothing of what it gets: whoever is on air is of no use.
     pub(super) fn refused(&self, text: &str) {
         let on_air = self.switch().imp().on_air();
-        let Some((input, attempt)) = on_air.and_then(|input| self.attempt_of(input)) else {
-            return;
-        };
+        if let Some((input, attempt)) = on_air.and_then(|input| self.attempt_of(input)) {
+            self.refuse(input, attempt, text);
+        }
+    }
+
+    fn refuse(&self, input: InputId, attempt: u64, text: &str) {
         if let Some(text) = self.redacted(input, attempt, text) {
             gst::warning!(super::CAT, imp = self, "input {}: {text}", input.0);
             self.give_up(input, attempt, Failure::error(text));

@@ -34,20 +34,34 @@ impl FailoverSrc {
         }
     }
 
+    /// An output for a kind of stream that an input has and that is not played: whoever waits for it gets the slate.
+    pub(super) fn provide_slate_for(&self, run: u64, kind: Kind) {
+        let plan = self.plan();
+        if plan.form == super::Output::Decoded && plan.fill != super::Slate::None {
+            self.provide_first(run, &[kind]);
+            self.update_slates();
+        }
+    }
+
     /// One picture and one sound, where there is none yet.
     fn provide_missing(&self, run: u64) {
+        self.provide_first(run, &[Kind::Video, Kind::Audio]);
+        self.say_no_more_pads(run);
+    }
+
+    /// The first output of each of these kinds, where there is none yet.
+    fn provide_first(&self, run: u64, kinds: &[Kind]) {
         let Some(_inside) = self.runs.enter(run) else {
             return;
         };
         let new: Vec<_> = {
             let _one_at_a_time = lock(&self.making);
-            let made = [Kind::Video, Kind::Audio].map(|kind| self.provide(run, kind, 0));
-            made.into_iter().filter_map(|made| made.ok()?.1).collect()
+            let made = kinds.iter().map(|kind| self.provide(run, *kind, 0));
+            made.filter_map(|made| made.ok()?.1).collect()
         };
         for ghost in new {
             self.show(run, &ghost);
         }
-        self.say_no_more_pads(run);
     }
 
     pub(super) fn end_slate(&self, stream: StreamId) {

@@ -5,6 +5,7 @@
 use super::imp::FailoverSrc;
 use super::{CAT, Status};
 use crate::policy::{InputId, StreamId};
+use crate::sources::Unusable;
 use crate::switch::{SwitchEvent, input_state, number};
 use gst::glib;
 use gst::prelude::*;
@@ -61,6 +62,16 @@ impl FailoverSrc {
         named
             .map(|output| format!("{}_{}", output.kind.name(), output.number))
             .collect()
+    }
+
+    /// One stream of an input is not played.
+    pub(super) fn tell_unusable(&self, input: InputId, unusable: &Unusable) {
+        let structure = gst::Structure::builder("failover-stream-unusable")
+            .field("input", number(input))
+            .field("kind", unusable.kind.name())
+            .field("codec", &unusable.codec)
+            .field("text", &unusable.text);
+        self.post(structure.build());
     }
 
     fn post(&self, structure: gst::Structure) {

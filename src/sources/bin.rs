@@ -22,9 +22,10 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
-use super::find::kind_to_come;
 use super::order::Order;
 use super::parse::Kind;
+use super::rtsp::Memory;
+use super::unusable::Judge;
 use crate::clock::Stopwatch;
 
 /// A stream that a source has only said to come keeps its number for so long: all packets of one session begin
@@ -73,22 +74,23 @@ impl SourceBin {
     /// was none at all, there will be nothing to play.
     pub(super) fn settle(&self, what: &gst::Object) {
         let is_down = self.is_going_down();
-        let (all_known, is_empty) = {
+        let (all_known, is_empty, unusable) = {
             let mut state = self.state();
             state.unsettled.retain(|open| open != what);
             let all_known = state.unsettled.is_empty() && !state.told && !is_down;
             state.told |= all_known;
-            (all_known, state.next_audio + state.next_video == 0)
+            let is_empty = state.next_audio + state.next_video == 0;
+            (all_known, is_empty, state.unusable.join("; "))
         };
         if !all_known {
             return;
         }
         if is_empty {
-            gst::element_error!(
-                self,
-                gst::StreamError::WrongType,
-                ("no audio or video in it")
-            );
+            let text = match unusable.as_str() {
+                "" => "no audio or video in it",
+                unusable => unusable,
+            };
+            gst::element_error!(self, gst::StreamError::WrongType, ("{}", text));
         }
         self.no_more_pads();
     }
@@ -100,7 +102,7 @@ impl SourceBin {
         let unknown = self.state().order.unknown();
         let known = unknown
             .into_iter()
-            .filter_map(|pad| Some((kind_to_come(&pad)?, pad)));
+            .filter_map(|pad| Some((self.kind_to_come(&pad)?, pad)));
         let known: Vec<_> = known.collect();
         let mut state = self.state();
         for (kind, pad) in known {
@@ -164,6 +166,14 @@ impl SourceBin {
         self.state().in_real_time
     }
 
+    pub(super) fn set_memory(&self, memory: &Memory) {
+        self.state().memory = memory.clone();
+    }
+
+    pub(super) fn memory(&self) -> Memory {
+        self.state().memory.clone()
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.imp()
             .state
@@ -212,6 +222,12 @@ pub(super) struct State {
     pub(super) told: bool,
     /// Streams have no queues.
     pub(super) in_real_time: bool,
+    /// What the attempts of this input have learnt.
+    pub(super) memory: Memory,
+    /// Says which streams are of no use downstream.
+    pub(super) judge: Option<Judge>,
+    /// Why streams of it are not played.
+    pub(super) unusable: Vec<String>,
     pub(super) next_audio: u32,
     pub(super) next_video: u32,
     pub(super) handlers: Vec<(glib::WeakRef<gst::Element>, glib::SignalHandlerId)>,

@@ -12,6 +12,7 @@ use super::CAT;
 use super::bin::{Lifted, SourceBin, State, Stream};
 use super::parse::{Kind, announced_kind, kind_of_name};
 use super::plug::prepare;
+use super::unusable::Known;
 use crate::access_unit;
 
 impl SourceBin {
@@ -123,7 +124,7 @@ impl SourceBin {
     /// Gives the streams of this pad their place. Before anything comes of it, so that it is of no account which thread
     /// comes first.
     fn place(&self, element: &gst::Element, pad: &gst::Pad) {
-        let kind = kind_to_come(pad);
+        let kind = self.kind_to_come(pad);
         let mut state = self.state();
         let reads = |stream: &&Stream| stream.elements.contains(element);
         let container = state.streams.iter().find(reads).map(|s| s.source.clone());
@@ -134,6 +135,18 @@ impl SourceBin {
             order.gone(&ended.source);
         }
         order.found(pad, container.as_ref(), number_in_session(pad), kind);
+    }
+
+    /// What a pad is going to bring for an output, as far as it is known already.
+    pub(super) fn kind_to_come(&self, pad: &gst::Pad) -> Option<Kind> {
+        let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
+        if caps.is_any() {
+            return kind_of_name(pad.name().split_once('_')?.0);
+        }
+        let kind = announced_kind(&caps)?;
+        let caps = media_before(pad).unwrap_or(caps);
+        let is_usable = self.refusal(&caps, Known::Announced).is_none();
+        is_usable.then_some(kind)
     }
 
     /// parsebin and its like do not say no-more-pads: they announce a collection of streams, and are
@@ -301,12 +314,20 @@ fn take<T>(list: &mut Vec<T>, wanted: impl Fn(&T) -> bool) -> Option<T> {
     Some(list.swap_remove(found))
 }
 
-/// What a pad is going to bring, as far as it is known already.
-pub(super) fn kind_to_come(pad: &gst::Pad) -> Option<Kind> {
-    let caps = pad.current_caps().unwrap_or_else(|| pad.query_caps(None));
-    match caps.is_any() {
-        true => kind_of_name(pad.name().split_once('_')?.0),
-        false => announced_kind(&caps),
+/// What goes into a parser that has not said yet what comes out: one may be for several codecs.
+fn media_before(pad: &gst::Pad) -> Option<gst::Caps> {
+    let passes = |element: &gst::Element| {
+        let factory = element.factory();
+        factory.is_some_and(|f| f.klass().contains("Parser") || f.name() == "capsfilter")
+    };
+    let mut pad = targets(pad).last()?;
+    loop {
+        let sink = pad.parent_element().filter(passes)?.static_pad("sink")?;
+        if let Some(caps) = sink.current_caps() {
+            let media = caps.structure(0)?.name();
+            return Some(gst::Caps::new_empty_simple(media));
+        }
+        pad = sink.peer()?;
     }
 }
 

@@ -7,22 +7,35 @@
 //!
 //! rtmp2src sends one tag in a buffer, the first with the header before it (Adobe Flash Video File Format
 //! Specification 10.1, annex E).
+//!
+//! flvdemux says nothing of a codec that it does not know: no stream comes of it. So each tag is looked at before it is there.
 
-use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+mod codec;
+mod scan;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use gst::prelude::*;
 
+use self::codec::{Content, Knowledge, LOOK};
+use self::scan::Scanner;
 use super::bin::SourceBin;
 use super::parse::{Kind, make};
+use super::unusable::Unusable;
 use super::{Error, malformed};
 
 /// The signature, version, flags and size of the header, and the size of no tag before.
 const HEADER: usize = 13;
-/// As much of a tag as tells what it is and when.
-const TAG_HEAD: usize = 8;
+/// Where the body of a tag begins.
+const BODY: usize = 11;
+/// As much of a tag as tells what it is, when, and how its body begins.
+const TAG_HEAD: usize = BODY + 1;
 /// What has not come after so much of the other, in milliseconds, is not waited for by who wants to know all
 /// pads; it becomes one when it comes.
 const MISSING_AFTER: i64 = 12_000;
+/// Nobody changes the codec of an encoder within moments, and each attempt costs a connection.
+const CODEC_PAUSE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 /// Where the header says of what kinds the tags are.
 const FLAGS: usize = 4;
 
@@ -52,6 +65,36 @@ pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Res
         });
     }
     Ok(())
+}
+
+/// Looks at the codecs of what comes to a flvdemux in pieces of any size. What it does not know can only be told of.
+pub(super) fn watch_codecs(bin: &SourceBin, demuxer: &gst::Element) {
+    let Some(sink) = demuxer.static_pad("sink") else {
+        return;
+    };
+    let bin = bin.downgrade();
+    let unknown = [Kind::Audio, Kind::Video].map(|kind| Unknown::to(demuxer, kind));
+    let scanner = Mutex::new(Scanner::default());
+    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(Ok(map)) = info.buffer().map(|buffer| buffer.map_readable()) else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let mut found = [None, None];
+        let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
+        scanner.feed(&map, &mut |kind, body| {
+            for (unknown, found) in unknown.iter().zip(&mut found) {
+                let content = (unknown.kind == kind).then(|| unknown.content_of(body));
+                *found = found.or(content.flatten());
+            }
+        });
+        drop(scanner);
+        for (unknown, content) in unknown.iter().zip(found) {
+            if let (Some(content), Some(bin)) = (content, bin.upgrade()) {
+                unknown.tell(&content, &bin);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
 }
 
 /// flvdemux begins its segment with its first tag. The two have to go on counting from the same moment.
@@ -102,6 +145,7 @@ fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind) {
     };
     let (bin, weak) = (bin.downgrade(), demuxer.downgrade());
     let patience = Patience::default();
+    let unknown = Unknown::to(demuxer, kind);
     sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
         let Some(buffer) = info.buffer_mut() else {
             return gst::PadProbeReturn::Ok;
@@ -114,13 +158,23 @@ fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind) {
                 bin.settle(demuxer.upcast_ref());
             }
         }
+        let unknown_content = unknown.content(&tag, buffer);
+        if let Some(content) = &unknown_content
+            && let (Some(bin), Some(demuxer)) = (bin.upgrade(), weak.upgrade())
+        {
+            // Nothing will come of such a sound.
+            if unknown.tell(content, &bin) && kind == Kind::Audio {
+                bin.settle(demuxer.upcast_ref());
+            }
+        }
+        let is_left_out = is_foreign || unknown_content.is_some();
         if tag.at == 0 {
-            return match is_foreign {
+            return match is_left_out {
                 true => gst::PadProbeReturn::Handled,
                 false => gst::PadProbeReturn::Ok,
             };
         }
-        match with_header_for(kind, buffer, is_foreign) {
+        match with_header_for(kind, buffer, is_left_out) {
             Some(shown) => *buffer = shown,
             None => return gst::PadProbeReturn::Handled,
         }
@@ -142,6 +196,72 @@ fn with_header_for(kind: Kind, buffer: &gst::BufferRef, foreign: bool) -> Option
         shown.append(buffer.copy_region(all, HEADER..).ok()?);
     }
     Some(shown)
+}
+
+/// What the flvdemux of one kind does not know.
+struct Unknown {
+    kind: Kind,
+    knowledge: Knowledge,
+    told: AtomicBool,
+}
+
+impl Unknown {
+    fn to(demuxer: &gst::Element, kind: Kind) -> Self {
+        let mut knowledge = Knowledge::default();
+        let templates = demuxer.pad_template_list();
+        let of_streams = templates
+            .iter()
+            .filter(|template| template.direction() == gst::PadDirection::Src);
+        for template in of_streams {
+            // For the tracks of extended headers.
+            knowledge.extended |= template.name_template() == "video_%u";
+            let caps = template.caps();
+            let media = caps.iter().map(|s| s.name().to_string());
+            knowledge.media.extend(media);
+        }
+        Self {
+            kind,
+            knowledge,
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// What a tag brings whose body begins so, where the demuxer does not know it.
+    fn content_of(&self, body: &[u8]) -> Option<Content> {
+        let content = Content::of(self.kind, body);
+        content.filter(|content| !self.knowledge.covers(self.kind, content.codec))
+    }
+
+    /// The same of a tag in a buffer.
+    fn content(&self, tag: &Tag, buffer: &gst::BufferRef) -> Option<Content> {
+        let first = tag.first.filter(|_| tag.kind == Some(self.kind))?;
+        if !Content::is_extended(self.kind, first) {
+            return self.content_of(&[first]);
+        }
+        let mut body = [0; LOOK];
+        let (body, _) = body.split_at_mut(tag.size.min(LOOK));
+        let copied = buffer.copy_to_slice(tag.at + BODY, body);
+        let length = copied.map_or_else(|copied| copied, |()| body.len());
+        self.content_of(body.get(..length)?)
+    }
+
+    /// Says it once. Of an input without its picture there is not much left; without its sound there is. Whether it was said now.
+    fn tell(&self, content: &Content, bin: &SourceBin) -> bool {
+        let is_further = content.track > 0;
+        if is_further || self.told.swap(true, Relaxed) {
+            return false;
+        }
+        let text = content.codec.complaint(self.kind);
+        match self.kind {
+            Kind::Video => bin.fail_for(CODEC_PAUSE, &text),
+            Kind::Audio => bin.tell_unusable(&Unusable {
+                kind: self.kind,
+                codec: content.codec.name(self.kind),
+                text,
+            }),
+        }
+        true
+    }
 }
 
 /// Since when one kind has come without the other, in milliseconds of its tags: 0 before the first.
@@ -180,6 +300,10 @@ struct Tag {
     kind: Option<Kind>,
     /// Milliseconds.
     time: i64,
+    /// Of its body.
+    size: usize,
+    /// The first byte of its body.
+    first: Option<u8>,
 }
 
 impl Tag {
@@ -196,13 +320,21 @@ impl Tag {
             _ => None,
         };
         // Three bytes of size, then the lower three of the time and its highest one.
-        let time = match head {
-            [_, _, _, _, high, middle, low, highest, ..] => {
-                i64::from(i32::from_be_bytes([*highest, *high, *middle, *low]))
+        let (time, size) = match head {
+            [_, s, i, z, high, middle, low, highest, ..] => {
+                let time = i32::from_be_bytes([*highest, *high, *middle, *low]);
+                (i64::from(time), u32::from_be_bytes([0, *s, *i, *z]))
             }
-            _ => 0,
+            _ => (0, 0),
         };
-        Self { at, kind, time }
+        let size = usize::try_from(size).unwrap_or(0);
+        Self {
+            at,
+            kind,
+            time,
+            size,
+            first: head.get(BODY).copied().filter(|_| size > 0),
+        }
     }
 }
 
@@ -239,6 +371,8 @@ mod tests {
                     at,
                     kind: of,
                     time: 0x0102_0304,
+                    size: 2,
+                    first: Some(0xaf),
                 };
                 assert_eq!(seen, expected);
             }

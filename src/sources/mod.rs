@@ -10,13 +10,16 @@
 
 mod bin;
 mod element;
+mod failure;
 mod find;
 mod flv;
 mod order;
 mod parse;
 mod plug;
 mod rtmp;
+mod rtsp;
 mod still;
+mod unusable;
 mod uri;
 mod webrtc;
 
@@ -29,6 +32,8 @@ use crate::redact;
 
 pub(crate) use crate::redact::Secrets;
 pub(crate) use parse::Kind;
+pub(crate) use rtsp::Memory;
+pub(crate) use unusable::{Judge, Known, Unusable};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -91,7 +96,7 @@ pub(crate) fn reason(message: &gst::message::Error) -> Reason {
 
 /// What an ERROR message of a source says of the next attempt.
 pub(crate) fn advice(message: &gst::message::Error) -> Option<Advice> {
-    webrtc::advice(message)
+    failure::advice(message).or_else(|| webrtc::advice(message))
 }
 
 /// What an element message of a source says is waited for: there is nothing to play, and the source
@@ -196,6 +201,20 @@ impl Source {
     pub(crate) fn listen(&self, listener: impl Fn(gst::Message) + Send + Sync + 'static) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
             bin.set_listener(Box::new(listener));
+        }
+    }
+
+    /// What it learns of its server is for the attempts after it, and it begins with what those before it have learnt.
+    pub(crate) fn remember_in(&self, memory: &Memory) {
+        if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
+            bin.set_memory(memory);
+        }
+    }
+
+    /// What downstream cannot use is told of ([`Unusable`]) and not exposed.
+    pub(crate) fn judge_by(&self, judge: Judge) {
+        if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
+            bin.set_judge(judge);
         }
     }
 

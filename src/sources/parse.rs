@@ -29,6 +29,12 @@ impl Kind {
     }
 }
 
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// The kind of a stream with these caps; None for what is neither heard nor seen as motion
 /// (subtitles, private data, containers under `application/`).
 pub(crate) fn kind_of_caps(caps: &gst::CapsRef) -> Option<Kind> {

@@ -7,8 +7,9 @@
 use gst::prelude::*;
 
 use super::bin::{SourceBin, Stream};
-use super::parse::{Kind, Route, make};
-use super::{CAT, Error};
+use super::parse::{Kind, Route, announced_kind, make};
+use super::unusable::{Known, Unusable};
+use super::{CAT, Error, flv};
 
 /// What a stream's queue holds at most. Not bounded in time, because timestamps are not to be
 /// trusted here and a stream may have to wait a whole GOP for the other. A full queue blocks only
@@ -31,7 +32,7 @@ impl SourceBin {
     }
 
     fn take(&self, pad: &gst::Pad, route: Result<Route, Error>, caps: Option<&gst::CapsRef>) {
-        let plugged = match route {
+        let plugged = match self.judged(route, caps) {
             Ok(Route::Stream(kind, elements)) => self.plug_stream(pad, kind, elements),
             Ok(Route::Demux(demuxer)) => self.plug_demuxer(pad, &demuxer),
             Ok(Route::Ignore) => self.plug_nothing(pad, caps),
@@ -40,6 +41,27 @@ impl SourceBin {
         if let Err(reason) = plugged {
             gst::element_error!(self, gst::CoreError::Pad, ("{}", reason));
         }
+    }
+
+    /// One stream that is of no use is no fault of the others.
+    fn judged(
+        &self,
+        route: Result<Route, Error>,
+        caps: Option<&gst::CapsRef>,
+    ) -> Result<Route, Error> {
+        let unusable = caps.and_then(|caps| match &route {
+            Ok(Route::Stream(..)) => self.refusal(caps, Known::Announced),
+            Err(missing @ Error::MissingElement(_)) => {
+                let kind = announced_kind(caps)?;
+                Some(Unusable::of_caps(kind, caps, missing.to_string()))
+            }
+            Ok(_) | Err(_) => None,
+        });
+        let Some(unusable) = unusable else {
+            return route;
+        };
+        self.tell_unusable(&unusable);
+        Ok(Route::Ignore)
     }
 
     fn plug_stream(
@@ -56,8 +78,11 @@ impl SourceBin {
         let tail = tail.ok_or("a stream without an end")?;
         let source = pad.clone();
         self.state().unsettled.push(tail.clone().upcast());
-        self.once_typed(&tail, move |bin, tail, _| {
-            bin.expose(&source, kind, tail);
+        self.once_typed(&tail, move |bin, tail, caps| {
+            match caps.and_then(|caps| bin.refusal(caps, Known::Final)) {
+                Some(unusable) => bin.leave_out(&source, tail, &unusable),
+                None => bin.expose(&source, kind, tail),
+            }
             bin.settle(tail.upcast_ref());
         });
         self.plug(pad, elements)
@@ -66,6 +91,10 @@ impl SourceBin {
     fn plug_demuxer(&self, pad: &gst::Pad, demuxer: &gst::Element) -> Result<(), String> {
         self.add(demuxer).map_err(|error| error.to_string())?;
         self.watch(demuxer);
+        let factory = demuxer.factory();
+        if factory.is_some_and(|factory| factory.name() == "flvdemux") {
+            flv::watch_codecs(self, demuxer);
+        }
         self.plug(pad, vec![demuxer.clone()])
     }
 
@@ -74,15 +103,34 @@ impl SourceBin {
         gst::info!(
             CAT,
             obj = self,
-            "{}: neither audio nor video, not used: {}",
+            "{}: not used: {}",
             pad.name(),
             media.map_or("unknown", |name| name.as_str()),
         );
         self.state().order.gone(pad);
-        let sink = make("fakesink").map_err(|error| error.to_string())?;
-        sink.set_property("sync", false);
-        sink.set_property("async", false);
+        let sink = drain().map_err(|error| error.to_string())?;
         self.plug(pad, vec![sink])
+    }
+
+    /// A stream turns out to be of no use behind its parser. Its data go nowhere: a pad that nobody links may end the whole
+    /// source.
+    fn leave_out(&self, source: &gst::Pad, tail: &gst::Pad, unusable: &Unusable) {
+        self.state().order.gone(source);
+        self.tell_unusable(unusable);
+        let drained = drain().ok().filter(|sink| self.add(sink).is_ok());
+        let Some(sink) = drained else {
+            return;
+        };
+        let mut state = self.state();
+        if let Some(stream) = state.streams.iter_mut().find(|s| s.source == *source) {
+            stream.elements.push(sink.clone());
+        }
+        drop(state);
+        let pad = sink.static_pad("sink");
+        let is_linked = pad.is_some_and(|pad| tail.link(&pad).is_ok());
+        if !is_linked || sink.sync_state_with_parent().is_err() {
+            gst::warning!(CAT, obj = self, "{} leads nowhere", tail.name());
+        }
     }
 
     /// Adds what is not here yet, starts it from the far end, and links `pad` to it last.
@@ -158,6 +206,14 @@ fn keep_headers(pad: &gst::Pad) {
             false => gst::PadProbeReturn::Ok,
         }
     });
+}
+
+/// Where data end that nobody wants.
+fn drain() -> Result<gst::Element, Error> {
+    let sink = make("fakesink")?;
+    sink.set_property("sync", false);
+    sink.set_property("async", false);
+    Ok(sink)
 }
 
 fn queue() -> Result<gst::Element, Error> {

@@ -9,13 +9,10 @@ use gst::prelude::*;
 use super::bin::SourceBin;
 use super::find::has_sometimes_pads;
 use super::parse::make;
-use super::{Error, Source, Timestamps, check_handler, redact, unusable};
+use super::{Error, Source, Timestamps, check_handler, redact, rtsp, unusable};
 
 /// hlsdemux2 of 1.22 ends the process when one that has failed is freed (a mutex that is locked still); the older hlsdemux does not.
 pub(super) const ADAPTIVE_WORKS: (u32, u32, u32, u32) = (1, 24, 0, 0);
-
-/// rtspsrc would wait two seconds for packets that come late.
-const RTSP_LATENCY_MS: u32 = 200;
 
 pub(super) fn check(uri: &str) -> Result<(), Error> {
     for element in ["urisourcebin", "parsebin"] {
@@ -41,11 +38,11 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     let bin = SourceBin::new(name);
     let weak = bin.downgrade();
     src.connect("source-setup", false, move |values| {
-        if let Some(Ok(source)) = values.get(1).map(|value| value.get::<gst::Element>()) {
-            set_up(&source);
-            if let Some(bin) = weak.upgrade() {
-                bin.expect_session(&source);
-            }
+        if let Some(Ok(source)) = values.get(1).map(|value| value.get::<gst::Element>())
+            && let Some(bin) = weak.upgrade()
+        {
+            set_up(&source, &bin);
+            bin.expect_session(&source);
         }
         None
     });
@@ -63,9 +60,9 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
 /// Without urisourcebin, which takes hlsdemux2.
 fn build_playlist(uri: &str, name: &str) -> Result<Source, Error> {
     let src = check_handler(uri)?;
-    set_up(&src);
     let find = make("typefind")?;
     let bin = SourceBin::new(name);
+    set_up(&src, &bin);
     bin.add_many([&src, &find])
         .and_then(|()| src.link(&find))
         .map_err(|_| Error::MissingElement("typefind"))?;
@@ -137,10 +134,10 @@ fn tell_when_complete(bin: &SourceBin, src: &gst::Element) {
     });
 }
 
-fn set_up(source: &gst::Element) {
+fn set_up(source: &gst::Element, bin: &SourceBin) {
     let factory = source.factory().map(|factory| factory.name());
     match factory.as_deref() {
-        Some("rtspsrc") => source.set_property("latency", RTSP_LATENCY_MS),
+        Some("rtspsrc") => rtsp::set_up(source, bin),
         // Retrying is not done here.
         Some("souphttpsrc") => source.set_property("retries", 0i32),
         _ => {}

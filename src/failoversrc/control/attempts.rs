@@ -49,6 +49,7 @@ impl Owner {
             Ok(source) => {
                 input.life.set_called(input.description.is_called());
                 input.life.begun(now);
+                source.remember_in(&input.memory);
                 if !shell.prepare(self.run, input.id, number, &input.description, &source) {
                     shell.withdraw(input.id, number, &source);
                     source.release();

@@ -28,6 +28,14 @@ pub(crate) fn can_decode(caps: &gst::CapsRef) -> Result<(), String> {
     Err(missing(caps))
 }
 
+/// The same of caps that are not final: whether what they promise may turn out to be decodable.
+pub(crate) fn may_decode(caps: &gst::CapsRef) -> Result<(), String> {
+    if is_raw(caps) || !decoders(|factory| factory.can_sink_any_caps(caps)).is_empty() {
+        return Ok(());
+    }
+    Err(missing(caps))
+}
+
 pub(super) fn is_raw(caps: &gst::CapsRef) -> bool {
     caps.structure(0)
         .is_some_and(|s| is_raw_name(s.name().as_str()))
@@ -70,12 +78,16 @@ pub(super) fn codec(caps: &gst::CapsRef) -> String {
 }
 
 fn candidates(caps: &gst::CapsRef) -> Vec<gst::ElementFactory> {
+    decoders(|factory| factory.can_sink_all_caps(caps))
+}
+
+fn decoders(takes: impl Fn(&gst::ElementFactory) -> bool) -> Vec<gst::ElementFactory> {
     gst::ElementFactory::factories_with_type(gst::ElementFactoryType::DECODER, gst::Rank::MARGINAL)
         .into_iter()
         .filter(|factory| {
             // decodebin and its like are called decoders too.
             !factory.klass().split('/').any(|part| part == "Bin")
-                && factory.can_sink_all_caps(caps)
+                && takes(factory)
                 && gives_raw(factory)
         })
         .collect()
@@ -123,12 +135,12 @@ fn set_if_known(element: &gst::Element, name: &str, value: &str) {
 
 fn missing(caps: &gst::CapsRef) -> String {
     let codec = codec(caps);
-    let kind = match codec.split('/').next() {
-        Some("video" | "image") => "video decoder",
-        Some("audio") => "audio decoder",
-        _ => "decoder",
+    let decoder = match codec.split('/').next() {
+        Some("video" | "image") => "a video decoder",
+        Some("audio") => "an audio decoder",
+        _ => "a decoder",
     };
-    format!("no decoder for {codec}: a GStreamer plugin with a {kind} for it is missing")
+    format!("no decoder for {codec}: a GStreamer plugin with {decoder} for it is missing")
 }
 
 fn is_raw_name(name: &str) -> bool {

@@ -2,6 +2,7 @@
 //! Sources against real files, real servers on loopback and real elements.
 
 mod elements;
+mod flv;
 mod media;
 mod order;
 mod player;

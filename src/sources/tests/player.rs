@@ -19,6 +19,8 @@ pub(super) enum Event {
     /// The first buffer of a pad, and its running time.
     Flowing(String, Option<gst::ClockTime>),
     Ended(String),
+    /// A stream of this codec is not played.
+    Unusable(String),
     Error(String),
 }
 
@@ -226,6 +228,12 @@ fn report_errors(pipeline: &gst::Pipeline, sender: Sender<Event>) {
         if let gst::MessageView::Error(error) = message.view() {
             let text = format!("{} ({:?})", error.error(), error.debug());
             let _ = sender.send(Event::Error(text));
+        }
+        let said = message
+            .structure()
+            .filter(|_| message.type_() == gst::MessageType::Element);
+        if let Some(unusable) = said.and_then(Unusable::of_message) {
+            let _ = sender.send(Event::Unusable(unusable.codec));
         }
         gst::BusSyncReply::Drop
     });
