@@ -69,6 +69,8 @@ const PURE: &[&str] = &[
     "redact.rs",
     "access_unit/random_access.rs",
     "switch/ageing.rs",
+    "switch/bases.rs",
+    "switch/delays.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
     "switch/gusts.rs",

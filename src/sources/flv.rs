@@ -9,12 +9,16 @@
 //! Specification 10.1, annex E).
 //!
 //! flvdemux says nothing of a codec that it does not know: no stream comes of it. So each tag is looked at before it is there.
+//!
+//! flvdemux takes the time of a stream that goes back for a mistake, and lets the stream continue where it was. So a sender that restarts its
+//! time loses its lip-sync by as much as one of its streams was silent before that. What follows knows better what to do with
+//! such a step, for all streams: the frames leave with the times of their tags.
 
 mod codec;
 mod scan;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 
@@ -52,9 +56,13 @@ pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Res
     ] {
         let linked = bin.add(demuxer).and_then(|()| tee.link(demuxer));
         linked.map_err(failed)?;
-        show_only(bin, demuxer, kind);
+        let time = Arc::new(AtomicI64::new(0));
+        show_only(bin, demuxer, kind, time.clone());
         end_with(demuxer, other);
-        demuxer.connect_pad_added(|_, pad| count_from_zero(pad));
+        demuxer.connect_pad_added(move |_, pad| {
+            count_from_zero(pad);
+            keep_time(pad, time.clone());
+        });
         bin.watch(demuxer);
         // An FLV stream has one picture and one sound; flvdemux waits for a second for six seconds.
         let weak = bin.downgrade();
@@ -113,6 +121,26 @@ fn count_from_zero(pad: &gst::Pad) {
     });
 }
 
+/// What leaves is made of the tag that was shown last, and gets its `time`.
+fn keep_time(pad: &gst::Pad, time: Arc<AtomicI64>) {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(buffer) = info.buffer_mut()
+            && let Some(dts) = buffer.dts()
+        {
+            let said = gst::ClockTime::from_mseconds(time.load(Relaxed).unsigned_abs());
+            if said != dts {
+                let pts = buffer
+                    .pts()
+                    .map(|pts| pts.saturating_add(said).saturating_sub(dts));
+                let buffer = buffer.make_mut();
+                buffer.set_dts(said);
+                buffer.set_pts(pts);
+            }
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
 /// A demuxer calls it an error if there was nothing at all; not if the other had something.
 fn end_with(demuxer: &gst::Element, other: &gst::Element) {
     let Some(sink) = demuxer.static_pad("sink") else {
@@ -138,8 +166,8 @@ fn end_with(demuxer: &gst::Element, other: &gst::Element) {
     });
 }
 
-/// Lets only tags of this kind pass into a demuxer.
-fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind) {
+/// Lets only tags of this kind pass into a demuxer, and tells the `time` of each.
+fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind, time: Arc<AtomicI64>) {
     let Some(sink) = demuxer.static_pad("sink") else {
         return;
     };
@@ -168,6 +196,9 @@ fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind) {
             }
         }
         let is_left_out = is_foreign || unknown_content.is_some();
+        if tag.kind == Some(kind) {
+            time.store(tag.time, Relaxed);
+        }
         if tag.at == 0 {
             return match is_left_out {
                 true => gst::PadProbeReturn::Handled,
@@ -322,7 +353,7 @@ impl Tag {
         // Three bytes of size, then the lower three of the time and its highest one.
         let (time, size) = match head {
             [_, s, i, z, high, middle, low, highest, ..] => {
-                let time = i32::from_be_bytes([*highest, *high, *middle, *low]);
+                let time = u32::from_be_bytes([*highest, *high, *middle, *low]);
                 (i64::from(time), u32::from_be_bytes([0, *s, *i, *z]))
             }
             _ => (0, 0),
@@ -408,5 +439,62 @@ mod tests {
             .filter(|second| patience.is_over(second * 1000))
             .collect();
         assert_eq!(over, [13]);
+    }
+
+    /// With which timestamps audio leaves whose tags have these times, in milliseconds.
+    fn timestamps(times: &[u32]) -> Vec<u64> {
+        gst::init().expect("GStreamer");
+        let src = make("appsrc").expect("appsrc");
+        let pipeline = gst::Pipeline::new();
+        let bin = SourceBin::new("source");
+        bin.add(&src).expect("room");
+        demultiplex(&bin, &src, "rtmp://host/app/stream").expect("two demuxers");
+        pipeline.add(&bin).expect("room");
+        let (sender, seen) = std::sync::mpsc::channel();
+        bin.connect_pad_added(move |_, pad| {
+            let sender = sender.clone();
+            pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+                let pts = info.buffer().and_then(|buffer| buffer.pts());
+                let _ = sender.send(pts.map_or(u64::MAX, gst::ClockTime::mseconds));
+                gst::PadProbeReturn::Drop
+            });
+        });
+        pipeline.set_state(gst::State::Playing).expect("PLAYING");
+        // The configuration of AAC, and a frame.
+        let aac = |kind: u8, time: u32| {
+            let body = if kind == 0 {
+                [0xaf, 0, 0x12, 0x10]
+            } else {
+                [0xaf, 1, 0x21, 0x10]
+            };
+            let [highest, time @ ..] = time.to_be_bytes();
+            let parts = [
+                &[8, 0, 0, 4][..],
+                &time,
+                &[highest, 0, 0, 0],
+                &body,
+                &[0, 0, 0, 15],
+            ];
+            parts.concat()
+        };
+        let push = |parts: &[&[u8]]| {
+            let buffer = buffer(parts);
+            let _ = src.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+        };
+        push(&[&FIRST, &aac(0, 0)]);
+        times.iter().for_each(|time| push(&[&aac(1, *time)]));
+        let patience = std::time::Duration::from_secs(20);
+        let next = times
+            .iter()
+            .map(|_| seen.recv_timeout(patience).expect("a frame"));
+        let came = next.collect();
+        pipeline.set_state(gst::State::Null).expect("NULL");
+        came
+    }
+
+    #[test]
+    fn a_stream_that_restarts_keeps_the_time_of_its_tags() {
+        let times = [1_000, 1_023, 60_000, 60_023, 0, 23, 46, 3_600_000, 10, 33];
+        assert_eq!(timestamps(&times), times.map(u64::from));
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What a buffer that arrives says of its input: that it lives, and how late it is. Nothing here is sent.
 
+use super::bases::APART;
 use super::brain::Outbox;
 use super::cut;
 use super::lateness::Lateness;
@@ -8,6 +9,7 @@ use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
 use super::state::{Input, Sink, State, signed};
+use super::timeline::Change;
 use crate::policy::{InputId, Moment, Observation, Span, StreamId};
 use gst::subclass::prelude::*;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -54,6 +56,7 @@ impl State {
         let Some(sink) = input.sinks.get(&place.stream) else {
             return now;
         };
+        let apart = input.timeline.is_accompanied(place.stream, now.nanos());
         let now = signed(now.nanos());
         let from = end.map_or(sink.floor, |position| position.end.max(sink.floor));
         // Nothing can be sent before the next key frame.
@@ -61,6 +64,9 @@ impl State {
         let due = key.filter(|at| !sink.refused_key && *at < now.saturating_add(LONGEST_GOP));
         let from = due.map_or(from, |at| from.max(at));
         let start = input.timeline.place(times.start);
+        // It may come that much later than the others, which is not in the latency at first.
+        let late = now.saturating_sub(start).min(APART);
+        let latency = if apart { latency.max(late) } else { latency };
         let until = cut::awaited_until(from, start, now, latency);
         Moment::from_nanos(u64::try_from(until).unwrap_or(0))
     }
@@ -147,25 +153,78 @@ pub(super) struct Learned {
 }
 
 impl Input {
-    /// What is seen of a buffer when it is looked at for the first time.
+    /// The times of a buffer that has come, on the one time base of its input.
+    pub(super) fn times(
+        &mut self,
+        stream: StreamId,
+        buffer: &gst::BufferRef,
+        now: Moment,
+        longest: u64,
+    ) -> Option<Times> {
+        let live = self.timeline.is_live();
+        let timeline = &self.timeline;
+        let present = || signed(now.nanos()).saturating_sub(timeline.usual_delay());
+        let sink = self.sinks.get_mut(&stream)?;
+        let (times, is_timed) = sink.times(buffer, now, present, live, longest);
+        if !is_timed {
+            return Some(times);
+        }
+        let shift = self.timeline.align(stream, now.nanos(), times.order);
+        Some(times.later_by(shift))
+    }
+
+    /// When a buffer came that is seen now for the first time.
+    pub(super) fn came(&mut self, now: Moment) -> u64 {
+        let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
+        let freed = self.sinks.values().map(freed).max().unwrap_or(0);
+        self.reader.came(now.nanos(), freed)
+    }
+
+    /// What a buffer says of the time of its input: when it came, where it is seen for the first time, and each time that it is looked
+    /// at.
+    pub(super) fn take_note(
+        &mut self,
+        stream: StreamId,
+        times: Times,
+        came: Option<u64>,
+        now: Moment,
+        end: u64,
+    ) {
+        self.fed_since.get_or_insert(now);
+        if let Some(came) = came {
+            let timeline = &mut self.timeline;
+            timeline.follow_late(stream, came, now.nanos(), times.order);
+        }
+        match self.timeline.observe(stream, now.nanos(), times.order, end) {
+            Change::Nothing => (),
+            Change::Stream => self.forget_kept(Some(stream)),
+            Change::Input => self.forget_kept(None),
+        }
+    }
+
+    /// What is seen of a buffer that came then, when it is looked at for the first time.
     pub(super) fn learn(
         &mut self,
         stream: StreamId,
         times: Times,
+        came: u64,
         now: Moment,
         timeout: u64,
     ) -> Learned {
-        let late = self.note_lateness(stream, times, now);
+        let late = self.note_lateness(stream, times, came, now);
         let sink = self.sinks.get_mut(&stream);
         let pause = sink.and_then(|sink| sink.note_pause(times, now, timeout));
         Learned { late, pause }
     }
 
-    /// How late a buffer is, where it is seen for the first time. Returns how late its stream comes by habit, now and then.
-    fn note_lateness(&mut self, stream: StreamId, times: Times, now: Moment) -> Option<Lateness> {
-        let freed = |sink: &Sink| sink.pad.imp().freed.load(Relaxed);
-        let freed = self.sinks.values().map(freed).max().unwrap_or(0);
-        let came = self.reader.came(now.nanos(), freed);
+    /// How late a buffer is that came then. Returns how late its stream comes by habit, now and then.
+    fn note_lateness(
+        &mut self,
+        stream: StreamId,
+        times: Times,
+        came: u64,
+        now: Moment,
+    ) -> Option<Lateness> {
         let late = self.timeline.late_by(came, times.order)?;
         let sink = self.sinks.get_mut(&stream)?;
         sink.habit.note(now.nanos(), times.order, late)

@@ -145,7 +145,8 @@ impl FailoverSwitch {
             let Some(input) = state.inputs.get_mut(&place.input) else {
                 return false;
             };
-            let (offset, live) = (input.timeline.offset(), input.timeline.is_live());
+            let timeline = &input.timeline;
+            let (offset, live) = (timeline.offset_of(place.stream), timeline.is_live());
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
@@ -213,15 +214,15 @@ impl FailoverSwitch {
         let Some(input) = on_air else {
             return false;
         };
-        let event = self.in_input_time(input, event);
+        let event = self.in_input_time(input, stream, event);
         let pads = self.sinks_of(Some(input), stream);
         pads.first().is_some_and(|pad| pad.push_event(event))
     }
 
     /// Downstream speaks of the output's time, an input only understands its own.
-    fn in_input_time(&self, input: InputId, event: gst::Event) -> gst::Event {
+    fn in_input_time(&self, input: InputId, stream: StreamId, event: gst::Event) -> gst::Event {
         let offset = match self.state().inputs.get(&input) {
-            Some(input) => input.timeline.offset(),
+            Some(input) => input.timeline.offset_of(stream),
             None => 0,
         };
         if offset == 0 {

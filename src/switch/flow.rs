@@ -250,24 +250,26 @@ impl State {
             outbox.ask_key_frame(Some(&*sink).filter(|_| wanted));
             return Step::Kept;
         }
-        let live = input.timeline.is_live();
-        let longest = self.policy.config().timeout.nanos();
-        let times = &mut arrival.times;
-        let times = *times.get_or_insert_with(|| sink.times(sent, now, live, longest));
-        input.fed_since.get_or_insert(now);
         let is_sent_in_order = sink.open && sink.format.coding == Coding::Delta;
-        if input.timeline.observe(now.nanos(), times.order, end) {
-            input.forget_kept();
-        }
+        let longest = self.policy.config().timeout.nanos();
+        let read = || input.times(place.stream, sent, now, longest);
+        arrival.times = arrival.times.or_else(read);
+        let Some(times) = arrival.times else {
+            return Step::Kept;
+        };
+        let came = is_new.then(|| input.came(now));
+        input.take_note(place.stream, times, came, now, end);
         let is_behind = is_sent_in_order && input.timeline.is_behind(times.order, end);
-        if is_new {
-            let learned = input.learn(place.stream, times, now, longest);
+        if let Some(came) = came {
+            let learned = input.learn(place.stream, times, came, now, longest);
             self.apply(place, learned, now, outbox);
         }
         if is_behind {
             self.begin_anew_behind(place, times, now, outbox);
         }
-        let announce = self.note_life(place, times, key, now);
+        // A frame that waits for its time is no sign of life before it has come, but where time does not pass yet.
+        let waits = self.not_before(place.input, times, now).is_some() && !self.is_prerolling();
+        let announce = !waits && self.note_life(place, times, key, now);
         self.look_now(announce, now, outbox);
         if let Some(due) = self.not_before(place.input, times, now) {
             return Step::Wait(due);

@@ -52,9 +52,11 @@
 
 pub mod ageing;
 mod arrival;
+pub mod bases;
 mod brain;
 pub mod cut;
 mod cutting;
+pub mod delays;
 mod downstream;
 mod ending;
 mod events;

@@ -45,11 +45,15 @@ impl Rest {
         if !self.allowed || !self.is_steady(offset, now) || self.last.is_some_and(is_near) {
             return None;
         }
-        self.last = Some(order);
         // One that comes too early does not make the rest longer.
         let due = order.saturating_add(offset).min(now);
         let until = due.saturating_add(length * ASLEEP[0] / ASLEEP[1]);
-        (until > now).then_some(until)
+        if until <= now {
+            // Behind a stream that is later than the others the next rest is no nearer.
+            return None;
+        }
+        self.last = Some(order);
+        Some(until)
     }
 
     fn is_steady(&mut self, offset: i64, now: i64) -> bool {

@@ -27,7 +27,10 @@ impl State {
             others_end: self.others_end(stream),
             now: signed(now.nanos()),
             latency: signed(self.reported_latency().0.nseconds()),
-            lateness: self.inputs.get(&input).map_or(0, |i| i.timeline.lateness()),
+            lateness: self
+                .inputs
+                .get(&input)
+                .map_or(0, |input| input.timeline.lateness(stream)),
             alive: self.is_leaving_alive(input, stream, now),
             waited: false,
             missed: false,

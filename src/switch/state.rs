@@ -372,8 +372,10 @@ impl Input {
         self.attempt.wrapping_add(sources)
     }
 
-    pub(super) fn forget_kept(&mut self) {
-        for sink in self.sinks.values_mut() {
+    /// What is kept of a stream, or of all, is of another time base than what comes now.
+    pub(super) fn forget_kept(&mut self, of: Option<StreamId>) {
+        let sinks = self.sinks.iter_mut();
+        for (_, sink) in sinks.filter(|(stream, _)| of.is_none_or(|of| of == **stream)) {
             sink.standby.clear();
         }
     }
@@ -527,15 +529,16 @@ impl Sink {
         self.stamp.is_some() || self.eos
     }
 
-    /// Times of a buffer in running time; what has none is taken as of now, and for as long as those before. Asked
-    /// once of each.
+    /// Times of a buffer in running time, and whether it has any itself; else they are those of `present`, its input's time
+    /// now, and it lasts as long as those before. Asked once of each.
     pub(super) fn times(
         &mut self,
         buffer: &gst::BufferRef,
         now: Moment,
+        present: impl Fn() -> i64,
         live: bool,
         longest: u64,
-    ) -> Times {
+    ) -> (Times, bool) {
         let running = |ts: Option<gst::ClockTime>| {
             let ts = ts?;
             match &self.segment {
@@ -547,17 +550,18 @@ impl Sink {
             }
         };
         let (pts, dts) = (running(buffer.pts()), running(buffer.dts()));
-        let now = signed(now.nanos());
         let said = Said {
-            order: dts.or(pts).unwrap_or(now),
-            start: pts.or(dts).unwrap_or(now),
+            order: dts.or(pts).unwrap_or_else(&present),
+            start: pts.or(dts).unwrap_or_else(&present),
             duration: buffer.duration().map(gst::ClockTime::nseconds),
             samples: self
                 .format
                 .samples
                 .map(|samples| samples.last(buffer.size())),
         };
-        self.pace.believe(said, now, live, longest)
+        let is_timed = pts.is_some() || dts.is_some();
+        let now = signed(now.nanos());
+        (self.pace.believe(said, now, live, longest), is_timed)
     }
 }
 

@@ -192,7 +192,7 @@ proptest! {
             prop_assert!(reader.came(arrival, freed) <= arrival);
             let seen = Lateness { late, windows: 8 };
             allowance.cover(habit.note(arrival, ts, late).unwrap_or(seen), late < 0);
-            prop_assert!(allowance.nanos() >= before && allowance.nanos() <= 5_040_000_000);
+            prop_assert!(allowance.nanos() >= before && allowance.nanos() <= 5_540_000_000);
             before = allowance.nanos();
         }
     }
