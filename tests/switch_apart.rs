@@ -277,7 +277,7 @@ fn half_timed(caps: &gst::Caps, n: u64) -> Frame {
     } else {
         Frame::untimed()
     };
-    frame.delta_unless(*caps == raw() || n % 25 == 0)
+    frame.delta_unless(*caps == raw() || n.is_multiple_of(25))
 }
 
 #[test]
@@ -323,6 +323,11 @@ fn a_frame_that_waits_for_its_time_is_no_sign_of_life() {
         stage.wait_for_pending(2);
         stage.every_unsettled(20, 1_000..5_000, |now| backup.push(Frame::at(now)));
         assert_eq!(stage.switches(), [switch(0, 1, "stall")]);
+        let states = stage.told("failover-input-state");
+        let flows = |state: &&gst::Structure| {
+            state.get("input") == Ok(0) && state.get("new") == Ok("flowing")
+        };
+        assert_eq!(states.iter().filter(flows).count(), 1, "{states:?}");
         drop(stage);
         let _ = thread.join();
     });
