@@ -20,6 +20,9 @@ struct Args {
     /// Seconds without a buffer after which a stream is left.
     #[arg(long, default_value_t = 1.0)]
     timeout: f64,
+    /// Seconds in which the first stream may begin before a backup plays.
+    #[arg(long, default_value_t = 2.0)]
+    startup_timeout: f64,
     /// As the page does: backups are not connected before they are needed, and keep the air until they
     /// fail themselves.
     #[arg(long)]
@@ -45,6 +48,7 @@ fn run(args: &Args) -> Result<(), Box<dyn Error>> {
     let source = gst::ElementFactory::make("failoversrc")
         .property("uri", &args.page)
         .property("timeout", common::nanoseconds(args.timeout))
+        .property("startup-timeout", common::nanoseconds(args.startup_timeout))
         .build()?;
     if args.like_the_page {
         source.set_property_from_str("standby", "cold");

@@ -19,6 +19,9 @@ use lab::{Picture, Publisher, Server, WhepServer};
 use programme::Look;
 use support::run::{Run, built};
 
+/// A busy machine needs longer for a session than an operator would wait.
+const SLOW_START: &str = "--startup-timeout=15";
+
 #[test]
 fn whep_with_an_rtmp_backup_tells_of_both_switches_and_ends_on_ctrl_c() -> io::Result<()> {
     let mut whep = WhepServer::start()?;
@@ -48,7 +51,10 @@ fn page() -> (AmsServer, String) {
 #[test]
 fn a_page_of_ant_media_is_played_with_its_failover() -> io::Result<()> {
     let (server, page) = page();
-    let mut player = Run::start(&built("examples/ams_play"), &["--fakesink", &page])?;
+    let mut player = Run::start(
+        &built("examples/ams_play"),
+        &[SLOW_START, "--fakesink", &page],
+    )?;
     player.wait_for("switched nothing → primary")?;
     server.unpublish("primary");
     player.wait_for("switched primary → backup")?;
@@ -64,7 +70,10 @@ fn a_page_of_ant_media_is_played_with_its_failover() -> io::Result<()> {
 fn like_the_page_it_stays_with_the_backup_until_that_fails() -> io::Result<()> {
     let (server, page) = page();
     let example = built("examples/ams_play");
-    let mut player = Run::start(&example, &["--fakesink", "--like-the-page", &page])?;
+    let mut player = Run::start(
+        &example,
+        &[SLOW_START, "--fakesink", "--like-the-page", &page],
+    )?;
     player.wait_for("switched nothing → primary")?;
     assert_eq!(server.asked("play", "backup"), 0, "it is not needed yet");
     server.unpublish("primary");
