@@ -70,6 +70,7 @@ const PURE: &[&str] = &[
     "access_unit/random_access.rs",
     "switch/ageing.rs",
     "switch/bases.rs",
+    "switch/beginning.rs",
     "switch/delays.rs",
     "switch/timeline.rs",
     "switch/standby.rs",

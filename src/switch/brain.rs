@@ -329,7 +329,7 @@ impl State {
                 };
                 sink.announce |= is_silent;
                 if is_silent && new != HealthKind::Suspect {
-                    sink.doubt();
+                    sink.beginning.doubt();
                 }
                 let healthy = new.is_healthy();
                 if sink.pad.imp().healthy.swap(healthy, Relaxed) != healthy {

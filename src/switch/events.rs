@@ -2,13 +2,14 @@
 //! Events and queries of `failoverswitch`: what comes from an input goes out only while it is on air,
 //! what comes from downstream goes to the input on air only.
 
+use super::beginning::Beginning;
 use super::brain::Outbox;
 use super::format::Format;
 use super::imp::FailoverSwitch;
 use super::lane::Turn;
 use super::pace::{self, Pace};
 use super::pad::{FailoverSwitchPad, Place};
-use super::state::{Beginning, Upstream, signed};
+use super::state::{Upstream, signed};
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -64,7 +65,7 @@ impl FailoverSwitch {
             let Some(sink) = input.sinks.get_mut(&place.stream) else {
                 return false;
             };
-            if sink.has_begun() && !on_air {
+            if sink.beginning.is_made() && !on_air {
                 // Another stream in its place; one that joins its input counts as the others do.
                 input.timeline.reset();
             }

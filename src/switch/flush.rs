@@ -122,7 +122,7 @@ impl State {
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return;
         };
-        if sink.has_begun() && !is_on_air {
+        if sink.beginning.is_made() && !is_on_air {
             input.timeline.reset();
         }
         sink.sources += 1;

@@ -53,6 +53,7 @@
 pub mod ageing;
 mod arrival;
 pub mod bases;
+mod beginning;
 mod brain;
 pub mod cut;
 mod cutting;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the owner of a switch tells it and asks of it; a switch that stands alone is driven by its pads.
 
+use super::beginning::Beginning;
 use super::imp::FailoverSwitch;
 use super::pace::Pace;
-use super::state::Beginning;
 use crate::policy::{Cause, InputId, Observation, StreamId};
 
 impl FailoverSwitch {

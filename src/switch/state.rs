@@ -4,6 +4,7 @@
 
 use super::SwitchEvent;
 use super::ageing::Ageing;
+use super::beginning::Beginning;
 use super::format::{Format, Frame};
 use super::gusts::Gusts;
 use super::lateness::{Allowance, Habit, Reader};
@@ -424,17 +425,6 @@ impl Input {
     }
 }
 
-/// Whether encoded video can be decoded from what came.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Beginning {
-    /// Not before its next key frame.
-    #[default]
-    Awaited,
-    Made,
-    /// It fell silent. Behind a discontinuity what it refers to is lost, as where a source has connected again by itself.
-    Doubted,
-}
-
 impl Sink {
     pub(super) fn new(pad: FailoverSwitchPad) -> Self {
         Self {
@@ -501,24 +491,10 @@ impl Sink {
     /// silence until then is no stall.
     pub(super) fn begins_with(&mut self, buffer: &gst::BufferRef) -> bool {
         let flags = buffer.flags();
-        if !flags.contains(gst::BufferFlags::DELTA_UNIT) || self.format.coding != Coding::Delta {
-            self.beginning = Beginning::Made;
-        } else if flags.contains(gst::BufferFlags::DISCONT) && self.beginning == Beginning::Doubted
-        {
-            self.beginning = Beginning::Awaited;
-        }
-        self.beginning != Beginning::Awaited
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        self.beginning != Beginning::Awaited
-    }
-
-    /// It has fallen silent.
-    pub(super) fn doubt(&mut self) {
-        if self.has_begun() {
-            self.beginning = Beginning::Doubted;
-        }
+        let refers = flags.contains(gst::BufferFlags::DELTA_UNIT);
+        let key = !refers || self.format.coding != Coding::Delta;
+        self.beginning
+            .with(key, flags.contains(gst::BufferFlags::DISCONT))
     }
 
     pub(super) fn is_fed(&self) -> bool {
