@@ -129,7 +129,7 @@ impl Sink {
     }
 
     /// Old content in the form of a new attempt shows nothing.
-    pub(super) fn repeats(&mut self, buffer: &gst::BufferRef) -> bool {
+    pub(super) fn repeats(&mut self, buffer: &gst::BufferRef, now: Moment) -> bool {
         let Some(map) = buffer
             .map_readable()
             .ok()
@@ -140,7 +140,7 @@ impl Sink {
         let mut hasher = DefaultHasher::new();
         map.len().hash(&mut hasher);
         hasher.write(map.get(..TELLING).unwrap_or(&map));
-        self.past.is_old(hasher.finish())
+        self.past.is_old(hasher.finish(), now.nanos())
     }
 }
 

@@ -241,7 +241,7 @@ impl State {
         let Some(sink) = input.sinks.get_mut(&place.stream) else {
             return Step::Kept;
         };
-        if is_new && input.may_repeat && input.was_endless && sink.repeats(sent) {
+        if is_new && input.may_repeat && input.was_endless && sink.repeats(sent, now) {
             return Step::Kept;
         }
         let key = !sent.flags().contains(gst::BufferFlags::DELTA_UNIT);

@@ -4,7 +4,8 @@
 //! A playlist whose publisher has died stays where it is, and each attempt to play it begins with its last segments: old
 //! content in the form of a recovery. It is old as long as its frames follow each other as they did before. What follows
 //! the last frame that was brought is new. Content that repeats itself, as a test picture does, is new when its
-//! latest repetition is over.
+//! latest repetition is over. What a dead playlist names comes at once: old frames that keep coming are a programme that is
+//! sent once more, as by a packager that begins its file anew.
 
 use std::collections::VecDeque;
 
@@ -12,6 +13,8 @@ use std::collections::VecDeque;
 const REMEMBERED: usize = 9_000;
 /// Of so many places where a frame stood before, the last ones are looked at: what repeats itself more often is short.
 const PLACES: usize = 64;
+/// Old frames that have come for so long (nanoseconds) are sent, not stored: longer than the last segments take to be read.
+const SENT_FOR: u64 = 3_000_000_000;
 
 /// What one stream brought, in this attempt and before.
 #[derive(Debug, Default)]
@@ -27,8 +30,8 @@ enum Present {
     New,
     /// Nothing has come.
     Begins,
-    /// It repeats. The next frame is old if it stands at one of these places.
-    Repeats(Vec<usize>),
+    /// It repeats since then. The next frame is old if it stands at one of these places.
+    Repeats(u64, Vec<usize>),
 }
 
 impl Past {
@@ -40,17 +43,18 @@ impl Past {
         };
     }
 
-    /// A frame comes. Whether it is old: brought before, by an attempt before.
-    pub fn is_old(&mut self, frame: u64) -> bool {
+    /// A frame comes at `now`. Whether it is old: brought before, by an attempt before.
+    pub fn is_old(&mut self, frame: u64, now: u64) -> bool {
         let frames = &self.frames;
         let stands = |place: &usize| frames.get(*place) == Some(&frame);
-        let mut places: Vec<usize> = match std::mem::take(&mut self.present) {
-            Present::New => vec![],
+        let (since, mut places): (_, Vec<usize>) = match std::mem::take(&mut self.present) {
+            Present::New => (now, vec![]),
             Present::Begins => {
                 let all = (0..frames.len()).rev().filter(stands);
-                all.take(PLACES).collect()
+                (now, all.take(PLACES).collect())
             }
-            Present::Repeats(places) => places.into_iter().filter(stands).collect(),
+            Present::Repeats(since, _) if now.saturating_sub(since) >= SENT_FOR => (since, vec![]),
+            Present::Repeats(since, places) => (since, places.into_iter().filter(stands).collect()),
         };
         if places.is_empty() {
             self.remember(frame);
@@ -58,14 +62,14 @@ impl Past {
         }
         places.iter_mut().for_each(|place| *place += 1);
         if places.iter().all(|place| *place < frames.len()) {
-            self.present = Present::Repeats(places);
+            self.present = Present::Repeats(since, places);
         }
         true
     }
 
     /// Whether the present attempt has brought nothing but old frames so far.
     pub fn repeats(&self) -> bool {
-        matches!(self.present, Present::Repeats(_))
+        matches!(self.present, Present::Repeats(..))
     }
 
     fn remember(&mut self, frame: u64) {
@@ -82,7 +86,20 @@ mod tests {
     use proptest::prelude::*;
 
     fn bring(past: &mut Past, frames: impl IntoIterator<Item = u64>) -> Vec<bool> {
-        frames.into_iter().map(|frame| past.is_old(frame)).collect()
+        frames
+            .into_iter()
+            .map(|frame| past.is_old(frame, 0))
+            .collect()
+    }
+
+    #[test]
+    fn what_keeps_coming_is_sent_once_more() {
+        let mut past = Past::default();
+        bring(&mut past, 0..1000);
+        past.begin();
+        // A segment of two seconds at once, then the next one every two seconds.
+        let old = (0..250_u64).map(|frame| past.is_old(frame, frame / 50 * 2_000_000_000));
+        assert_eq!(old.take_while(|old| *old).count(), 100);
     }
 
     #[test]
