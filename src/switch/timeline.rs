@@ -238,6 +238,15 @@ impl Timeline {
         let passed = self.passed(now);
         let newest = self.delays.newest(now);
         let late = newest.map_or(0, |least| least.saturating_sub(offset));
+        // What was least of late is no more than that.
+        if late > TARDY {
+            self.follow(offset, late, passed);
+        }
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    /// All streams come late by `late`.
+    fn follow(&mut self, offset: i64, late: i64, passed: i64) {
         let by_habit = self
             .delays
             .recent()
@@ -254,7 +263,6 @@ impl Timeline {
             let step = step.min(passed / SLOW_CLOCK);
             self.offset = Some(offset.saturating_add(step));
         }
-        self.seen = self.seen.saturating_add(1);
     }
 
     /// How late a buffer comes, beyond its place in the output's time and what is declared; `None` as long as that
