@@ -4,6 +4,8 @@
 
 #[path = "support/http.rs"]
 mod http;
+#[path = "support/lab/mod.rs"]
+mod lab;
 #[path = "support/programme/mod.rs"]
 mod programme;
 #[path = "support/recording.rs"]
@@ -103,11 +105,8 @@ fn what_a_dead_playlist_still_names_is_no_recovery() {
     let playlist = Playlist::publish(folder.clone());
     let server = Http::files(folder.clone());
     let there = || folder.join("live.m3u8").exists() && folder.join("00003.ts").exists();
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !there() && std::time::Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    assert!(there(), "nothing was published");
+    let published = lab::poll_until(Duration::from_secs(20), there);
+    assert!(published, "nothing was published");
     let programme = Programme::new()
         .set("primary-uri", server.uri("live.m3u8"))
         .set("backup-source", both(Look::Backup))
@@ -129,7 +128,7 @@ fn what_a_dead_playlist_still_names_is_no_recovery() {
         record.attempts(0) > attempts + 1
     });
     assert_eq!(programme.record().switches().len(), 2);
-    // Another publisher begins anew, with the numbers of the first one.
+    // Another publisher begins, with the numbers of the first one.
     let playlist = Playlist::publish(folder);
     programme.until("it is returned to", |record| record.switches().len() == 3);
     assert_eq!(

@@ -74,7 +74,7 @@ const PURE: &[&str] = &[
     "switch/delays.rs",
     "switch/timeline.rs",
     "switch/standby.rs",
-    "switch/gusts.rs",
+    "switch/cadence.rs",
     "switch/held.rs",
     "switch/pace.rs",
     "switch/rest.rs",

@@ -57,7 +57,7 @@ fn nals(unit: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let nal = rest?;
         rest = behind_start_code(nal);
-        // A start code and the zero before it are not part of it; nobody looks at the end of one here.
+        // A start code and the zero before it are not part of it; the end of one is not looked at here.
         let length = rest.map_or(nal.len(), |rest| nal.len() - rest.len());
         nal.get(..length)
     })

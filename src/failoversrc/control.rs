@@ -78,7 +78,7 @@ pub(super) struct Control {
 struct Input {
     id: InputId,
     description: Description,
-    /// For the attempts to come, until somebody says that things have changed.
+    /// For the attempts to come, until the application says that things have changed.
     memory: Memory,
     life: Life,
     attempt: Option<Attempt>,

@@ -9,7 +9,7 @@ const ELEMENT_NOT_FREE: Span = Span::from_millis(20);
 /// One that takes longer hangs, or serves somebody else.
 const ELEMENT_HELD: Span = Span::from_secs(1);
 
-/// A source that begins is listened to for at least so long, whoever plays meanwhile: `rtspsrc` turns to TCP after 5 s without a
+/// A source that begins is listened to for at least so long, whichever input plays meanwhile: `rtspsrc` turns to TCP after 5 s without a
 /// packet by UDP, and HLS may load some segments first.
 const BEGINS: Span = Span::from_secs(10);
 /// One that has fallen silent: a connection that is not dead brings something again by then.

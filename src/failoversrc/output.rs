@@ -78,7 +78,7 @@ impl Output {
         is_on: &impl Fn() -> bool,
     ) -> Result<(Self, gst::GhostPad), gst::glib::BoolError> {
         let element = bin.downcast_ref::<FailoverSrc>();
-        let name = format!("{}_{number}", kind.name());
+        let name = pad_name(kind, number);
         let queue = gst::ElementFactory::make("queue")
             .name(format!("{name}-queue"))
             .property("max-size-buffers", 0u32)
@@ -371,6 +371,11 @@ pub(super) fn mode(fill: Fill) -> slate::Mode {
     }
 }
 
+/// How the pad of an output is called.
+pub(super) fn pad_name(kind: Kind, number: usize) -> String {
+    format!("{kind}_{number}")
+}
+
 /// Leads the switch's output for a stream into its chain; the pad exists once the first input asked
 /// for the stream.
 pub(super) fn link_switch(
@@ -384,7 +389,7 @@ pub(super) fn link_switch(
         0 => "src".to_owned(),
         further => format!("src_{further}"),
     };
-    let queue = bin.by_name(&format!("{}_{number}-queue", kind.name()));
+    let queue = bin.by_name(&format!("{}-queue", pad_name(kind, number)));
     let sink = queue.and_then(|queue| queue.static_pad("sink"));
     let src = switch.static_pad(&name);
     if let (Some(src), Some(sink)) = (src, sink)

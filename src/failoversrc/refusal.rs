@@ -125,7 +125,7 @@ impl FailoverSrc {
             return;
         };
         let caps = pad.current_caps();
-        // A pad that nobody links may end the whole source.
+        // A pad that is not linked may end the whole source.
         let data = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
         pad.add_probe(data, |_, _| gst::PadProbeReturn::Drop);
         {

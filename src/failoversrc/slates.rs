@@ -34,7 +34,7 @@ impl FailoverSrc {
         }
     }
 
-    /// An output for a kind of stream that an input has and that is not played: whoever waits for it gets the slate.
+    /// An output for a kind of stream that an input has and that is not played: downstream gets the slate.
     pub(super) fn provide_slate_for(&self, run: u64, kind: Kind) {
         let plan = self.plan();
         if plan.form == super::Output::Decoded && plan.fill != super::Slate::None {

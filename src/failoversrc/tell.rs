@@ -3,6 +3,7 @@
 //! thread, never with a lock held; `status` at start and stop from the thread that does it.
 
 use super::imp::FailoverSrc;
+use super::output::pad_name;
 use super::{CAT, Status};
 use crate::policy::{InputId, StreamId};
 use crate::sources::Unusable;
@@ -60,7 +61,7 @@ impl FailoverSrc {
             .iter()
             .filter(|output| streams.contains(&output.stream));
         named
-            .map(|output| format!("{}_{}", output.kind.name(), output.number))
+            .map(|output| pad_name(output.kind, output.number))
             .collect()
     }
 

@@ -38,7 +38,7 @@ const TAG_HEAD: usize = BODY + 1;
 /// What has not come after so much of the other, in milliseconds, is not waited for by who wants to know all
 /// pads; it becomes one when it comes.
 const MISSING_AFTER: i64 = 12_000;
-/// Nobody changes the codec of an encoder within moments, and each attempt costs a connection.
+/// An encoder does not change its codec within moments, and each attempt costs a connection.
 const CODEC_PAUSE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 /// Where the header says of what kinds the tags are.
 const FLAGS: usize = 4;

@@ -82,15 +82,13 @@ impl Route {
         let Some(caps) = caps else {
             return make("parsebin").map(Self::Demux);
         };
-        if caps.structure(0).is_some_and(|s| s.name() == "video/x-flv") {
+        let is = |name| caps.structure(0).is_some_and(|s| s.name() == name);
+        if is("video/x-flv") {
             // parsebin waits until all streams have shown themselves. Live FLV has its video up to
             // a GOP after its audio, and neither may wait for the other.
             return make("flvdemux").map(Self::Demux);
         }
-        let is_hls = caps
-            .structure(0)
-            .is_some_and(|s| s.name() == "application/x-hls");
-        if is_hls && gst::version() < super::uri::ADAPTIVE_WORKS {
+        if is("application/x-hls") && gst::version() < super::uri::ADAPTIVE_WORKS {
             // parsebin would take hlsdemux2.
             return make("hlsdemux").map(Self::Demux);
         }

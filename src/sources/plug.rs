@@ -112,7 +112,7 @@ impl SourceBin {
         self.plug(pad, vec![sink])
     }
 
-    /// A stream turns out to be of no use behind its parser. Its data go nowhere: a pad that nobody links may end the whole
+    /// A stream turns out to be of no use behind its parser. Its data go nowhere: a pad that is not linked may end the whole
     /// source.
     fn leave_out(&self, source: &gst::Pad, tail: &gst::Pad, unusable: &Unusable) {
         self.state().order.gone(source);
@@ -208,7 +208,7 @@ fn keep_headers(pad: &gst::Pad) {
     });
 }
 
-/// Where data end that nobody wants.
+/// Where data end that are not wanted.
 fn drain() -> Result<gst::Element, Error> {
     let sink = make("fakesink")?;
     sink.set_property("sync", false);

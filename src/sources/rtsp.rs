@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! rtspsrc inside urisourcebin: how it is set, and what is remembered of its transport from one attempt to the next.
 //!
-//! Where UDP is granted and nothing comes by it, as behind a firewall, rtspsrc waits for five seconds and then begins anew
+//! Where UDP is granted and nothing comes by it, as behind a firewall, rtspsrc waits for five seconds and then restarts
 //! with TCP. To wait again at each attempt would cost as much each time. So an attempt that played by TCP in the end is
 //! followed by one that asks for TCP alone. What is remembered has to prove itself each time: a server that sets up a
 //! stream by TCP and brings nothing is asked for anything again.
@@ -64,7 +64,7 @@ pub(super) fn set_up(source: &gst::Element, bin: &SourceBin) {
 }
 
 impl Transport {
-    /// A stream that is set up once more: rtspsrc has begun anew, which it does with TCP alone.
+    /// A stream that is set up once more: rtspsrc has restarted, which it does with TCP alone.
     fn ask(&mut self, stream: u32) {
         self.over_tcp |= !self.set_up.insert(stream);
     }

@@ -16,10 +16,8 @@ const ENDINGS: [&str; 6] = [".png", ".jpg", ".jpeg", ".webp", ".bmp", ".svg"];
 const PACE: gst::Fraction = gst::Fraction::new_raw(10, 1);
 
 pub(super) fn plays(uri: &str) -> bool {
-    let path = uri.split(['?', '#']).next().unwrap_or(uri);
-    let path = path.to_ascii_lowercase();
     let is_fetched = ["file", "http", "https"].contains(&redact::scheme(uri).as_str());
-    is_fetched && ENDINGS.iter().any(|ending| path.ends_with(ending))
+    is_fetched && uri::names_a(uri, &ENDINGS)
 }
 
 pub(super) fn check(uri: &str) -> Result<(), Error> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MPL-2.0
-//! One stream of a source that is of no use: which codec it has, why nobody can play it, and what would help. The source
+//! One stream of a source that is of no use: which codec it has, why it cannot be played, and what would help. The source
 //! plays its other streams.
 //!
 //! Owns how that is said, and what else says it: parsebin and decodebin post a `missing-plugin` message of their own.

@@ -87,15 +87,17 @@ pub(super) fn is_called(uri: &str) -> bool {
     }
 }
 
-/// HLS and DASH: what a playlist names stays there, whether or not somebody still adds to it.
+/// HLS and DASH: what a playlist names stays there, whether or not a publisher still adds to it.
 pub(super) fn is_playlist(uri: &str) -> bool {
+    let is_http = redact::scheme(uri).starts_with("http");
+    is_http && names_a(uri, &[".m3u8", ".m3u", ".mpd"])
+}
+
+/// Whether the path of a URI ends in one of these, in small letters, however it is written.
+pub(super) fn names_a(uri: &str, endings: &[&str]) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or(uri);
     let path = path.to_ascii_lowercase();
-    let is_http = redact::scheme(uri).starts_with("http");
-    is_http
-        && [".m3u8", ".m3u", ".mpd"]
-            .iter()
-            .any(|end| path.ends_with(end))
+    endings.iter().any(|ending| path.ends_with(ending))
 }
 
 /// RTSP's jitter buffers put packets on the running time. Other protocols give the sender's clock,

@@ -4,11 +4,12 @@
 use super::bases::APART;
 use super::brain::Outbox;
 use super::cut;
+use super::delays::signed;
 use super::lateness::Lateness;
 use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{Input, Sink, State, signed};
+use super::state::{Input, Sink, State};
 use super::timeline::Change;
 use crate::policy::{InputId, Moment, Observation, Span, StreamId};
 use gst::subclass::prelude::*;
@@ -125,7 +126,7 @@ impl Sink {
         // A shorter one is no silence.
         let least = timeout / 4 * 3;
         let step = self.pace.usual();
-        self.gusts.note(now.nanos(), times.order, step, least)
+        self.cadence.note(now.nanos(), times.order, step, least)
     }
 
     /// Old content in the form of a new attempt shows nothing.

@@ -4,7 +4,7 @@
 //! The streams of an input have one offset. But a sender restarts its time base one stream after the other, and
 //! until the last has followed, the first lies hours from the others. So a stream that jumps alone continues where
 //! it was, by a shift. A stream that follows it gets the same shift: what the timestamps say of each other holds again, and
-//! the input has not moved. One that nobody follows is taken as it is sent, where it still fits to the others.
+//! the input has not moved. One that no other follows is taken as it is sent, where it still fits to the others.
 
 use crate::policy::StreamId;
 

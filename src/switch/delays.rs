@@ -46,7 +46,7 @@ impl Delays {
 
     /// The delay and the timestamp of a stream's last buffer.
     pub fn last(&self, stream: StreamId) -> Option<(i64, i64)> {
-        let track = self.tracks.iter().find(|track| track.id == stream);
+        let track = self.track(stream);
         track.map(|track| (track.delay, track.ts))
     }
 
@@ -56,8 +56,7 @@ impl Delays {
     }
 
     pub fn least_of(&self, stream: StreamId) -> Option<i64> {
-        let track = self.tracks.iter().find(|track| track.id == stream);
-        track.and_then(Track::least)
+        self.track(stream).and_then(Track::least)
     }
 
     /// The least delay of each stream.
@@ -75,14 +74,13 @@ impl Delays {
 
     /// The least delay of what a stream did last.
     pub fn recent_of(&self, stream: StreamId) -> Option<i64> {
-        let track = self.tracks.iter().find(|track| track.id == stream)?;
-        let recent = track.delays.iter().rev().take(RECENT_OF);
+        let recent = self.track(stream)?.delays.iter().rev().take(RECENT_OF);
         recent.map(|delay| delay.1).min()
     }
 
     /// Whether another stream has come of late, and is in its place.
     pub fn is_accompanied(&self, stream: StreamId, now: u64) -> bool {
-        let mut others = self.tracks.iter().filter(|track| track.id != stream);
+        let mut others = self.others(stream);
         others.any(|track| !track.astray && track.came_within(LULL, now))
     }
 
@@ -122,16 +120,15 @@ impl Delays {
     /// Whether other streams have come while this one was silent, or just now.
     pub fn is_alone(&self, stream: StreamId, arrival: u64) -> bool {
         let now = signed(arrival);
-        let own = self.tracks.iter().find(|track| track.id == stream);
+        let own = self.track(stream);
         let silence = own.map_or(0, |own| now.saturating_sub(own.arrival));
-        let mut others = self.tracks.iter().filter(|track| track.id != stream);
+        let mut others = self.others(stream);
         others.any(|track| track.came_within((silence / 2).max(BESIDE), arrival))
     }
 
     /// A stream is `astray`, or is not any more. Whether another one is in its place.
     pub fn strays_alone(&mut self, stream: StreamId, arrival: u64, astray: bool) -> bool {
-        let own = self.tracks.iter_mut().find(|track| track.id == stream);
-        if let Some(track) = own {
+        if let Some(track) = self.track_mut(stream) {
             track.astray = astray;
         }
         self.is_accompanied(stream, arrival)
@@ -145,8 +142,7 @@ impl Delays {
     }
 
     pub fn forget_delays_of(&mut self, stream: StreamId) {
-        let own = self.tracks.iter_mut().find(|track| track.id == stream);
-        if let Some(track) = own {
+        if let Some(track) = self.track_mut(stream) {
             track.delays.clear();
         }
     }
@@ -179,6 +175,18 @@ impl Delays {
                 track.delays.pop_front();
             }
         }
+    }
+
+    fn track(&self, stream: StreamId) -> Option<&Track> {
+        self.tracks.iter().find(|track| track.id == stream)
+    }
+
+    fn track_mut(&mut self, stream: StreamId) -> Option<&mut Track> {
+        self.tracks.iter_mut().find(|track| track.id == stream)
+    }
+
+    fn others(&self, stream: StreamId) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(move |track| track.id != stream)
     }
 
     fn delays(&self) -> impl Iterator<Item = &(u64, i64)> {

@@ -4,12 +4,13 @@
 
 use super::beginning::Beginning;
 use super::brain::Outbox;
+use super::delays::signed;
 use super::format::Format;
 use super::imp::FailoverSwitch;
 use super::lane::Turn;
 use super::pace::{self, Pace};
 use super::pad::{FailoverSwitchPad, Place};
-use super::state::{Upstream, signed};
+use super::state::Upstream;
 use crate::policy::{InputId, Observation, StreamId};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -237,7 +238,7 @@ impl FailoverSwitch {
             let (type_, proportion, diff, timestamp) = qos.get();
             let timestamp = timestamp.map(shift);
             // No time before zero can be told: in the input's time that may come sooner than in the output's.
-            let earliest = timestamp.map_or(i64::MIN, |at| -super::state::signed(at.nseconds()));
+            let earliest = timestamp.map_or(i64::MIN, |at| -signed(at.nseconds()));
             return gst::event::Qos::builder(type_, proportion, diff.max(earliest))
                 .timestamp(timestamp)
                 .build();

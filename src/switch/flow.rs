@@ -3,13 +3,14 @@
 //! makes the cut that was waiting for it, or is sent. Decides nothing about which input is on air.
 
 use super::brain::Outbox;
+use super::delays::signed;
 use super::ending::has_end;
 use super::imp::FailoverSwitch;
 use super::pace::Times;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::Parcel;
 use super::standby::{Bounds, Coding};
-use super::state::{JUST_NOW, State, Upstream, signed};
+use super::state::{JUST_NOW, State, Upstream};
 use super::{CAT, SwitchEvent};
 use crate::policy::{InputId, Moment};
 use gst::prelude::*;

@@ -21,7 +21,7 @@ const IN_STEP: i64 = 80_000_000;
 const PACED: i64 = 20_000_000;
 /// The latency grows by such steps, so that it rarely grows: each time, sinks stand still for as long.
 const STEP: i64 = 20_000_000;
-/// Later than this is another fault: nobody wants to wait so long for all the rest. Streams of some encoders are 5 s apart, and jitter.
+/// Later than this is another fault: all the rest is not to wait so long. Streams of some encoders are 5 s apart, and jitter.
 const MOST: i64 = 5_500_000_000;
 /// A timestamp that goes back by less belongs to a frame that is decoded behind another and shown before it.
 const REORDERED: i64 = 1_000_000_000;

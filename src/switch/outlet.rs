@@ -4,6 +4,7 @@
 //! for the time of a buffer then holds up no input, and what is held can still be exchanged by a cut.
 
 use super::cut::{Placed, Position};
+use super::delays::signed;
 use super::flow::{Flow, Step};
 use super::format::Format;
 use super::held::Held;
@@ -12,7 +13,7 @@ use super::lane::Lane;
 use super::pad::{FailoverSwitchPad, Place};
 use super::sending::{Parcel, Ready};
 use super::standby::Coding;
-use super::state::{State, signed};
+use super::state::State;
 use super::withheld::Withheld;
 use crate::clock::Wait;
 use crate::policy::{InputId, Moment, StreamId};

@@ -5,7 +5,7 @@
 //! content in the form of a recovery. It is old as long as its frames follow each other as they did before. What follows
 //! the last frame that was brought is new. Content that repeats itself, as a test picture does, is new when its
 //! latest repetition is over. What a dead playlist names comes at once: old frames that keep coming are a programme that is
-//! sent once more, as by a packager that begins its file anew.
+//! sent once more, as by a packager that restarts with its file.
 
 use std::collections::VecDeque;
 
@@ -65,11 +65,6 @@ impl Past {
             self.present = Present::Repeats(since, places);
         }
         true
-    }
-
-    /// Whether the present attempt has brought nothing but old frames so far.
-    pub fn repeats(&self) -> bool {
-        matches!(self.present, Present::Repeats(..))
     }
 
     fn remember(&mut self, frame: u64) {

@@ -2,12 +2,13 @@
 //! What leaves `failoverswitch`: buffers in the output's time, and the sticky events before them.
 
 use super::cut::{Placed, Position};
+use super::delays::signed;
 use super::flow::Step;
 use super::format::Frame;
 use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{State, signed};
+use super::state::State;
 use crate::policy::Moment;
 use gst::prelude::*;
 

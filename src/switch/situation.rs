@@ -2,9 +2,10 @@
 //! What a cut depends on, gathered from how things stand, for the rules in `cut.rs`.
 
 use super::cut::{Placed, Situation};
+use super::delays::signed;
 use super::outlet::Output;
 use super::standby::Coding;
-use super::state::{Input, PATIENCE, Sink, State, signed};
+use super::state::{Input, PATIENCE, Sink, State};
 use crate::policy::{InputId, Moment, Span, StreamId};
 
 /// An input's streams come one by one, its video up to a group of pictures after its sound. What has not come

@@ -5,8 +5,9 @@
 use super::SwitchEvent;
 use super::ageing::Ageing;
 use super::beginning::Beginning;
+use super::cadence::Cadence;
+use super::delays::signed;
 use super::format::{Format, Frame};
-use super::gusts::Gusts;
 use super::lateness::{Allowance, Habit, Reader};
 use super::outlet::Output;
 use super::pace::{Pace, Said, Times};
@@ -91,14 +92,14 @@ pub(super) struct Sink {
     pub(super) pace: Pace,
     pub(super) habit: Habit,
     pub(super) past: Past,
-    pub(super) gusts: Gusts,
+    pub(super) cadence: Cadence,
     /// The newest buffer that came.
     pub(super) stamp: Option<Moment>,
     /// The policy is told of the next buffer at once, not at its next wake-up.
     pub(super) announce: bool,
     /// Its source is late, says so, and makes it up.
     pub(super) lags: bool,
-    /// Something useful has come.
+    /// Whether what comes can be decoded.
     pub(super) beginning: Beginning,
     /// On air and past its first buffer.
     pub(super) open: bool,
@@ -437,7 +438,7 @@ impl Sink {
             pace: Pace::default(),
             habit: Habit::default(),
             past: Past::default(),
-            gusts: Gusts::default(),
+            cadence: Cadence::default(),
             stamp: None,
             announce: true,
             lags: false,
@@ -479,7 +480,7 @@ impl Sink {
         self.rhythm = Rhythm::default();
         self.ageing = Ageing::default();
         self.habit = Habit::default();
-        self.gusts.begin();
+        self.cadence.begin();
         self.pace = Pace::default();
         self.beginning = Beginning::Awaited;
         self.open = false;
@@ -539,8 +540,4 @@ impl Sink {
         let now = signed(now.nanos());
         (self.pace.believe(said, now, live, longest), is_timed)
     }
-}
-
-pub(super) fn signed(time: u64) -> i64 {
-    i64::try_from(time).unwrap_or(i64::MAX)
 }

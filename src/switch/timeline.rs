@@ -41,7 +41,7 @@ const SLOWER: i64 = 1_000;
 const CALM: i64 = 8_000_000_000;
 /// After a silence the offset does not make up for all of it at once.
 const LONGEST_STEP: u64 = 100_000_000;
-/// What is not live and comes later than this has skipped: it is placed anew at once.
+/// What is not live and comes later than this has skipped: it is placed again at once.
 const SKIPPED: i64 = 200_000_000;
 /// What is less, but by habit, is a slow clock, beyond what a busy machine is late. It is followed by a twentieth of the time that has
 /// passed at most, so that no step is heard.

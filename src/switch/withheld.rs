@@ -4,12 +4,13 @@
 //! the old one's waits until the new one has come as far; and where the new one's has come, what lies behind
 //! it waits for the cut. Not for long: its next buffer takes it along, whatever becomes of the new input.
 
+use super::delays::signed;
 use super::flow::Step;
 use super::format::Frame;
 use super::pace::Times;
 use super::pad::Place;
 use super::standby::Coding;
-use super::state::{JUST_NOW, PATIENCE, State, signed};
+use super::state::{JUST_NOW, PATIENCE, State};
 use crate::policy::{Moment, StreamId};
 use std::collections::VecDeque;
 

@@ -19,7 +19,7 @@ pub(crate) struct Http {
 }
 
 const CHUNK: Duration = Duration::from_millis(40);
-/// Nobody keeps a session for longer without a word.
+/// A session without a word ends after this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Http {
@@ -82,7 +82,7 @@ impl Http {
                     continue;
                 };
                 sessions.push(std::thread::spawn(move || {
-                    // Whoever hangs up has what it wanted.
+                    // A client that hangs up has what it wanted.
                     let _ = asked(&stream).and_then(|path| answer(&path, &stream, &ends));
                 }));
             }

@@ -177,7 +177,7 @@ fn by_letters(kind: Kind, letters: [u8; 4]) -> Option<Known> {
     Some(Known { name, media })
 }
 
-/// Letters that nobody knows, as far as they can be shown.
+/// Letters of no known codec, as far as they can be shown.
 fn spelled(letters: [u8; 4]) -> String {
     let shown = letters.map(|letter| match letter {
         b' '..=b'~' => char::from(letter),

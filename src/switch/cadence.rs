@@ -12,14 +12,14 @@ const STEPS: i64 = 2;
 /// A pause that comes again belongs to a rhythm, if as much time at most lies between it and the next one.
 const BETWEEN: u64 = 1;
 /// Pauses of a rhythm are alike: none is longer than so many of another. One of these may be a sender's death, after which
-/// its connection was made anew and its times continued.
+/// its connection was made again and its times continued.
 const ALIKE: u64 = 2;
 /// Without such a pause for so many of them it is none any more.
 const FORGOTTEN: u64 = 8;
 
 /// How one stream comes.
 #[derive(Debug, Default)]
-pub struct Gusts {
+pub struct Cadence {
     /// The last frame: its arrival and its time.
     last: Option<(u64, i64)>,
     /// When the last pause was over, how many there were in a row, and the longest of them.
@@ -27,7 +27,7 @@ pub struct Gusts {
     rhythm: u64,
 }
 
-impl Gusts {
+impl Cadence {
     /// Another attempt begins; the sender is the same.
     pub fn begin(&mut self) {
         (self.last, self.pauses) = (None, None);
@@ -77,28 +77,28 @@ mod tests {
     const MS: u64 = 1_000_000;
     const LEAST: u64 = 500 * MS;
 
-    fn note(gusts: &mut Gusts, arrival: u64, order: u64, step: u64) -> Option<u64> {
+    fn note(cadence: &mut Cadence, arrival: u64, order: u64, step: u64) -> Option<u64> {
         let signed = |ms: u64| i64::try_from(ms * MS).expect("small");
-        gusts.note(arrival * MS, signed(order), Some(signed(step)), LEAST)
+        cadence.note(arrival * MS, signed(order), Some(signed(step)), LEAST)
     }
 
     #[test]
     fn one_frame_a_second_is_a_rhythm_at_the_second_pause() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         let learned: Vec<_> = (0..5)
-            .map(|n| note(&mut gusts, n * 1000, n * 1000, 1000))
+            .map(|n| note(&mut cadence, n * 1000, n * 1000, 1000))
             .collect();
         assert_eq!(learned, [None, None, Some(1000 * MS), None, None]);
     }
 
     #[test]
     fn two_seconds_at_once_are_a_rhythm() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         let mut learned = vec![];
-        for gust in 0..5 {
+        for burst in 0..5 {
             for frame in 0..50 {
-                let order = gust * 2000 + frame * 40;
-                learned.extend(note(&mut gusts, gust * 2000 + frame, order, 40));
+                let order = burst * 2000 + frame * 40;
+                learned.extend(note(&mut cadence, burst * 2000 + frame, order, 40));
             }
         }
         assert_eq!(learned, [1951 * MS]);
@@ -106,27 +106,27 @@ mod tests {
 
     #[test]
     fn a_sender_that_dies_and_lives_has_none() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         for round in 0..20 {
             for frame in 0..8 {
                 let at = round * 1000 + frame * 40;
-                assert_eq!(note(&mut gusts, at, at, 40), None);
+                assert_eq!(note(&mut cadence, at, at, 40), None);
             }
         }
     }
 
     #[test]
     fn an_outage_and_a_hiccup_behind_it_are_none() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         let arrivals = [0, 40, 5_200, 5_240, 6_000, 6_040];
         for (at, order) in arrivals.into_iter().zip((0..).step_by(40)) {
-            assert_eq!(note(&mut gusts, at, order, 40), None);
+            assert_eq!(note(&mut cadence, at, order, 40), None);
         }
     }
 
     #[test]
     fn a_hiccup_now_and_then_is_none() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         for minute in 0..10 {
             for frame in 0..1500 {
                 let order = minute * 60_000 + frame * 40;
@@ -136,19 +136,19 @@ mod tests {
                 } else {
                     order
                 };
-                assert_eq!(note(&mut gusts, arrival, order, 40), None);
+                assert_eq!(note(&mut cadence, arrival, order, 40), None);
             }
         }
     }
 
     #[test]
     fn what_comes_evenly_again_has_none_any_more() {
-        let mut gusts = Gusts::default();
+        let mut cadence = Cadence::default();
         let _ = (0..5)
-            .map(|n| note(&mut gusts, n * 1000, n * 1000, 1000))
+            .map(|n| note(&mut cadence, n * 1000, n * 1000, 1000))
             .count();
         let learned: Vec<_> = (0..400)
-            .filter_map(|n| note(&mut gusts, 4000 + n * 40, 4000 + n * 40, 40))
+            .filter_map(|n| note(&mut cadence, 4000 + n * 40, 4000 + n * 40, 40))
             .collect();
         assert_eq!(learned, [0]);
     }
@@ -157,14 +157,14 @@ mod tests {
         /// No rhythm is longer than a pause that was seen, and none is shorter than what is of interest.
         #[test]
         fn a_rhythm_is_a_pause_that_was_seen(steps in prop::collection::vec((0..3000_u64, 0..3000_u64), 1..100)) {
-            let mut gusts = Gusts::default();
+            let mut cadence = Cadence::default();
             let (mut arrival, mut order, mut longest) = (0, 0, 0);
-            note(&mut gusts, arrival, order, 40);
+            note(&mut cadence, arrival, order, 40);
             for (pause, step) in steps {
                 arrival += pause;
                 order += step;
                 longest = longest.max(pause * MS);
-                if let Some(rhythm) = note(&mut gusts, arrival, order, 40) {
+                if let Some(rhythm) = note(&mut cadence, arrival, order, 40) {
                     prop_assert!(rhythm == 0 || (LEAST..=longest).contains(&rhythm));
                 }
             }
