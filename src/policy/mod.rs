@@ -46,8 +46,8 @@
 //! * **Start.** The first in order is waited for. A later one goes on air only when every earlier
 //!   one was given up: it failed, is cold and not started, or brought nothing for the startup
 //!   timeout since its attempt began (since it was added, if none did). An attempt that takes the place
-//!   of one that brought nothing does not begin that time again. With `immediate`, the first
-//!   input with a buffer.
+//!   of one that brought nothing does not begin that time again. Where it lacks by then what a later one
+//!   brings, that one goes on air. With `immediate`, the first input with a buffer.
 //! * **Complete before incomplete.** Inputs that lack fewer of the streams that healthy inputs bring go first, and the
 //!   order decides among those that lack as many; pictures count before all else. The input on air is left at once for one
 //!   that lacks less than it does.
@@ -56,7 +56,7 @@
 //!   healthy again goes on air without having to prove itself ([`Action::SomethingUp`], and a switch
 //!   if it is another one).
 //! * **Return.** [`SwitchBack`] says when. An input has proved itself when it was healthy and not late, and lacked no more
-//!   than the one on air, without a break and not on air, for its recovery need; time before the present input went on air
+//!   than the one on air, nor more that it had its time for, without a break and not on air, for its recovery need; time before the present input went on air
 //!   does not count. The need is `recovery_time`, doubled by each relapse, at most `recovery_max` and
 //!   never less than `recovery_time`. An input that was returned to and is lost on air again has
 //!   relapsed; each full need (of then) that it spends healthy on air without a break, this stay

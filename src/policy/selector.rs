@@ -225,10 +225,10 @@ impl Selector {
         if config.immediate || self.phase != Phase::Starting {
             return least_lacking(inputs.iter());
         }
-        inputs
-            .iter()
-            .find(|input| !input.is_given_up())
-            .filter(|input| input.is_healthy())
+        let first = inputs.iter().find(|input| !input.is_given_up());
+        let first = first.filter(|input| input.is_healthy())?;
+        let whole = least_lacking(inputs.iter()).filter(|one| one.lack() < first.due_lack());
+        Some(whole.unwrap_or(first))
     }
 
     /// The healthy inputs before the one on air that may be returned to, from when each has been
@@ -239,14 +239,17 @@ impl Selector {
         inputs: &'a [Input],
         config: &Config,
     ) -> impl Iterator<Item = (&'a Input, Moment, Span)> {
-        let (lack, on_air_since, config) = (on_air.lack(), self.on_air_since, *config);
-        let on_air = on_air.id;
+        let (lack, due_lack) = (on_air.lack(), on_air.due_lack());
+        let (on_air, on_air_since, config) = (on_air.id, self.on_air_since, *config);
+        // What has had its time and lacks more would be left again at once.
+        let lacks_no_more =
+            move |input: &Input| input.lack() <= lack && input.due_lack() <= due_lack;
         let is_allowed = config.switch_back == SwitchBack::AfterRecovery;
         inputs
             .iter()
             .take_while(move |input| is_allowed && input.id != on_air)
             .filter_map(move |input| {
-                let since = input.proving_since().filter(|_| input.lack() <= lack)?;
+                let since = input.proving_since().filter(|_| lacks_no_more(input))?;
                 let since = since.max(on_air_since);
                 Some((input, since, recovery_need(input.relapses, &config)))
             })

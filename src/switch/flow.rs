@@ -269,10 +269,13 @@ impl State {
             self.begin_anew_behind(place, times, now, outbox);
         }
         // A frame that waits for its time is no sign of life before it has come, but where time does not pass yet.
-        let waits = self.not_before(place.input, times, now).is_some() && !self.is_prerolling();
+        let mut due = self.not_before(place.input, times, now);
+        let waits = due.is_some() && !self.is_prerolling();
         let announce = !waits && self.note_life(place, times, key, now);
-        self.look_now(announce, now, outbox);
-        if let Some(due) = self.not_before(place.input, times, now) {
+        if self.look_now(announce, now, outbox) {
+            due = self.not_before(place.input, times, now);
+        }
+        if let Some(due) = due {
             return Step::Wait(due);
         }
         match buffer.take() {
@@ -281,8 +284,8 @@ impl State {
         }
     }
 
-    /// The alarm may be late; who comes by does its work.
-    fn look_now(&mut self, announce: bool, now: Moment, outbox: &mut Outbox) {
+    /// The alarm may be late; who comes by does its work. Returns whether there was any: what is on air may be another input.
+    fn look_now(&mut self, announce: bool, now: Moment, outbox: &mut Outbox) -> bool {
         let overdue = self.next_wake.is_some_and(|at| at <= now);
         if announce || overdue {
             self.consult(now, outbox, |policy| {
@@ -291,6 +294,7 @@ impl State {
                 }
             });
         }
+        announce || overdue
     }
 
     /// Live goes on with what is then now; what is not live goes on where it was, so it waits.

@@ -46,6 +46,42 @@ fn a_stream_that_falls_silent_is_found_in_another_input_after_the_timeout() {
     }
 }
 
+/// The first in order says nothing, the second has its picture alone, the third has both: no cut to the second.
+#[test]
+fn what_is_whole_goes_on_air_first_where_the_first_in_order_is_given_up() {
+    let mut stage = connecting(fast(), 3);
+    stage.mute(1, AUDIO);
+    stage.play(&[1, 2], 10_000);
+    let switches = stage.switches();
+    let [(_, None, 2, Cause::Startup)] = switches[..] else {
+        panic!("{switches:?}");
+    };
+}
+
+/// The backup has just lost its sound, and its time is not over: as incomplete as the primary, but not known to be.
+#[test]
+fn what_would_be_left_at_once_is_not_returned_to() {
+    let config = Config {
+        recovery_time: Span::ZERO,
+        ..fast()
+    };
+    let mut stage = on_air(config, 3);
+    stage.play(&[1, 2], 2000);
+    assert_eq!(stage.policy.on_air(), Some(InputId(1)));
+    stage.log.clear();
+    stage.tell(Observation::StreamRemoved {
+        input: InputId(1),
+        stream: StreamId(AUDIO),
+    });
+    stage.mute(PRIMARY, AUDIO);
+    stage.play(&[0, 1, 2], 5000);
+    assert!(
+        stage.switches().iter().all(|(_, _, to, _)| *to == 2),
+        "{:?}",
+        stage.switches()
+    );
+}
+
 #[test]
 fn what_nobody_brings_nobody_is_left_for() {
     let mut stage = on_air(fast(), 2);

@@ -163,11 +163,17 @@ impl Model {
             return None;
         }
         let Some(on_air) = self.on_air() else {
-            let awaited = inputs.iter().find(|input| !self.is_given_up(**input));
+            let mut awaited = inputs.iter().copied();
+            let awaited = awaited.find(|input| !self.is_given_up(*input));
+            let whole = |awaited: InputId| {
+                let due = self.comparison().of(awaited).due;
+                let whole = least(healthy().collect());
+                whole.filter(|one| self.is_healthy(awaited) && lack(*one) < due)
+            };
             let to = match (config.automatic, config.immediate || self.has_begun()) {
                 (false, _) => inputs.first().copied(),
                 (true, true) => least(healthy().collect()),
-                (true, false) => awaited.copied(),
+                (true, false) => awaited.map(|awaited| whole(awaited).unwrap_or(awaited)),
             };
             let first = self.last_on_air().is_none();
             let cause = if first { Cause::Startup } else { Cause::Closed };
@@ -207,6 +213,7 @@ impl Model {
         healthy()
             .filter(|_| config.switch_back == SwitchBack::AfterRecovery)
             .filter(|input| inputs[..place].contains(input) && lack(*input) <= lack(on_air))
+            .filter(|input| self.comparison().of(*input).due <= due)
             .find(has_recovered)
             .map(|input| (input, Cause::Recovered))
     }

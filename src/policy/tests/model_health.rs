@@ -283,7 +283,7 @@ impl Model {
                 Entry::Fact(Observation::Failed { cause, .. }) if is_running => {
                     Some((cause, self.newest(input, index - 1)))
                 }
-                Entry::Wake if was_healthy => {
+                Entry::Wake | Entry::Fact(_) if was_healthy => {
                     let is_stalled = self.kind_after(input, index) == Some(HealthKind::Stalled);
                     is_stalled.then(|| self.stall(input, index))
                 }
