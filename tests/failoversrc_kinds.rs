@@ -266,9 +266,5 @@ fn mpeg_ts_over_udp_is_covered_and_taken_back() {
 
 #[test]
 fn srt_that_calls_is_covered_and_taken_when_it_calls_again() {
-    meter::on_a_steady_machine(|| {
-        let mut scene = Scene::set(SRT_LISTENER).expect("the lab");
-        scene.killed_and_back().expect("the lab");
-        scene.finish(&[&DEATHS]);
-    });
+    meter::on_a_steady_machine(|| play(SRT_LISTENER).expect("the lab"));
 }

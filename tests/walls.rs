@@ -87,6 +87,7 @@ const PURE: &[&str] = &[
     "failoversrc/slate/place.rs",
     "sources/flv/",
     "sources/order.rs",
+    "sources/srt/",
     "webrtc/ams.rs",
     "webrtc/ams/",
     "webrtc/signalling.rs",

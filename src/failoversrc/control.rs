@@ -344,6 +344,9 @@ impl Owner {
                 {
                     self.log(index, "not needed any more");
                     self.end(index);
+                    self.inputs
+                        .get(index)
+                        .inspect(|input| input.memory.hang_up());
                 }
             }
             SwitchEvent::Pauses => shell.update_slates(),

@@ -22,9 +22,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::CAT;
+use super::memory::Recollection;
 use super::order::Order;
 use super::parse::Kind;
-use super::rtsp::Memory;
 use super::unusable::Judge;
 use crate::clock::Stopwatch;
 
@@ -166,11 +166,11 @@ impl SourceBin {
         self.state().in_real_time
     }
 
-    pub(super) fn set_memory(&self, memory: &Memory) {
-        self.state().memory = memory.clone();
+    pub(super) fn set_memory(&self, memory: Recollection) {
+        self.state().memory = memory;
     }
 
-    pub(super) fn memory(&self) -> Memory {
+    pub(super) fn memory(&self) -> Recollection {
         self.state().memory.clone()
     }
 
@@ -223,7 +223,7 @@ pub(super) struct State {
     /// Streams have no queues.
     pub(super) in_real_time: bool,
     /// What the attempts of this input have learnt.
-    pub(super) memory: Memory,
+    pub(super) memory: Recollection,
     /// Says which streams are of no use downstream.
     pub(super) judge: Option<Judge>,
     /// Why streams of it are not played.

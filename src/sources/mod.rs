@@ -13,11 +13,13 @@ mod element;
 mod failure;
 mod find;
 mod flv;
+mod memory;
 mod order;
 mod parse;
 mod plug;
 mod rtmp;
 mod rtsp;
+mod srt;
 mod still;
 mod unusable;
 mod uri;
@@ -31,8 +33,9 @@ use gst::prelude::*;
 use crate::redact;
 
 pub(crate) use crate::redact::Secrets;
+pub(crate) use memory::Memory;
 pub(crate) use parse::Kind;
-pub(crate) use rtsp::Memory;
+
 pub(crate) use unusable::{Judge, Known, Unusable};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -207,7 +210,7 @@ impl Source {
     /// What it learns of its server is for the attempts after it, and it begins with what those before it have learnt.
     pub(crate) fn remember_in(&self, memory: &Memory) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
-            bin.set_memory(memory);
+            bin.set_memory(memory.recall());
         }
     }
 

@@ -7,7 +7,6 @@
 //! stream by TCP and brings nothing is asked for anything again.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
@@ -17,12 +16,6 @@ use super::bin::SourceBin;
 
 /// rtspsrc would wait two seconds for packets that come late.
 const LATENCY_MS: u32 = 200;
-
-/// What the attempts of one input learn of its server. For as long as it is the same server.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Memory {
-    needs_tcp: Arc<AtomicBool>,
-}
 
 /// By what transport an attempt asks for its streams.
 #[derive(Debug, Default)]
@@ -36,7 +29,7 @@ struct Transport {
 pub(super) fn set_up(source: &gst::Element, bin: &SourceBin) {
     source.set_property("latency", LATENCY_MS);
     let memory = bin.memory();
-    let over_tcp = memory.needs_tcp.load(Relaxed);
+    let over_tcp = memory.needs_tcp();
     if over_tcp {
         gst::info!(CAT, obj = bin, "TCP is asked for: UDP brought nothing");
         source.set_property_from_str("protocols", "tcp");
@@ -52,14 +45,14 @@ pub(super) fn set_up(source: &gst::Element, bin: &SourceBin) {
         let mut transport = asking.lock().unwrap_or_else(PoisonError::into_inner);
         transport.ask(number.unwrap_or(0));
         if transport.over_tcp {
-            asked.needs_tcp.store(false, Relaxed);
+            asked.set_needs_tcp(false);
         }
         Some(true.to_value())
     });
     // rtspsrc adds a pad with its first packet.
     source.connect_pad_added(move |_, _| {
         let transport = transport.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.needs_tcp.store(transport.over_tcp, Relaxed);
+        memory.set_needs_tcp(transport.over_tcp);
     });
 }
 

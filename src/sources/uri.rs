@@ -9,7 +9,7 @@ use gst::prelude::*;
 use super::bin::SourceBin;
 use super::find::has_sometimes_pads;
 use super::parse::make;
-use super::{Error, Source, Timestamps, check_handler, redact, rtsp, unusable};
+use super::{Error, Source, Timestamps, check_handler, redact, rtsp, srt, unusable};
 
 /// hlsdemux2 of 1.22 ends the process when one that has failed is freed (a mutex that is locked still); the older hlsdemux does not.
 pub(super) const ADAPTIVE_WORKS: (u32, u32, u32, u32) = (1, 24, 0, 0);
@@ -140,6 +140,7 @@ fn set_up(source: &gst::Element, bin: &SourceBin) {
     let factory = source.factory().map(|factory| factory.name());
     match factory.as_deref() {
         Some("rtspsrc") => rtsp::set_up(source, bin),
+        Some("srtsrc") => srt::set_up(source, bin),
         // Retrying is not done here.
         Some("souphttpsrc") => source.set_property("retries", 0i32),
         _ => {}
