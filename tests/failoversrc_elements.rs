@@ -184,6 +184,28 @@ fn a_silent_stream_is_found_in_the_other_input_and_all_silent_is_a_slate() {
 }
 
 #[test]
+fn where_it_is_asked_for_the_slate_is_there_before_any_input() {
+    let (primary, backup) = (gated(Look::Primary), gated(Look::Backup));
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, false);
+        open(&backup, valve, false);
+    }
+    let programme = live(&primary)
+        .set("backup-source", &backup)
+        .set("startup-timeout", FOR_EVER)
+        .set("slate-from-start", true)
+        .start();
+    programme.until_all_show(Look::Slate);
+    programme.check_switches(&[]);
+    for valve in ["picture", "sound"] {
+        open(&primary, valve, true);
+    }
+    programme.until_all_show(Look::Primary);
+    programme.check_switches(&[START]);
+    programme.finish(&BOTH);
+}
+
+#[test]
 fn what_the_input_on_air_has_not_is_filled_in() {
     let programme = live(&element(&picture(Look::Primary)))
         .set("backup-source", element(&tone(Look::Backup)))

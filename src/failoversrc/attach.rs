@@ -331,6 +331,7 @@ impl FailoverSrc {
         Plan {
             form: settings.output,
             fill: settings.slate,
+            from_start: settings.slate_from_start,
             latency: settings.latency,
             id: self.obj().name().to_string(),
         }

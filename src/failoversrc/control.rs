@@ -177,6 +177,9 @@ impl Owner {
         }
         let wanted = self.inputs.iter().take(first).map(|input| input.id);
         self.answers = Answers::awaited_from(wanted);
+        if let Some(element) = self.element.upgrade() {
+            element.imp().begin_with_slates(self.run);
+        }
         while !self.quits() {
             self.keep_deadlines();
             let due = self.inputs.iter().filter_map(|input| input.life.due());

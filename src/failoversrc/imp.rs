@@ -80,6 +80,8 @@ pub struct FailoverSrc {
         blurb = "Whether backups are connected before they are needed", builder(Standby::default()).mutable_ready())]
     #[property(name = "slate", nick = "Slate", type = Slate, member = slate, get, set = Self::set_slate,
         blurb = "What is sent when every input is down, with output=decoded", builder(Slate::default()).mutable_playing())]
+    #[property(name = "slate-from-start", nick = "Slate From Start", type = bool, member = slate_from_start, get, set,
+        blurb = "Sends the slate until the first input is on air, too", builder().mutable_ready())]
     #[property(name = "retry-initial", nick = "Retry Initial", type = u64, member = retry_initial, get, set,
         maximum = LONGEST, default = SECOND / 2,
         blurb = "Least time between the starts of two attempts of an input; doubles with each failure, and attempts go on for ever (in nanoseconds)",

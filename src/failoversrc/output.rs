@@ -61,6 +61,8 @@ pub(super) struct Outputs {
 pub(super) struct Plan {
     pub(super) form: Form,
     pub(super) fill: Fill,
+    /// Before anything is on air, too.
+    pub(super) from_start: bool,
     pub(super) latency: u64,
     /// Makes the stream ids of one element differ from those of another.
     pub(super) id: String,

@@ -16,9 +16,18 @@ impl FailoverSrc {
         let down = switch.is_down() || self.is_down() && switch.is_switching();
         self.down.store(down, SeqCst);
         let unsent = switch.unsent_on_air();
-        let wanted = self.outputs().wanted_slates(down, switch.on_air(), &unsent);
+        let on_air = switch.on_air();
+        let nothing = down || on_air.is_none() && self.plan().from_start;
+        let wanted = self.outputs().wanted_slates(nothing, on_air, &unsent);
         for (slate, wanted) in wanted {
             slate.set_wanted(wanted);
+        }
+    }
+
+    /// The slate from the first moment on, where it is asked for.
+    pub(super) fn begin_with_slates(&self, run: u64) {
+        if self.plan().from_start {
+            self.provide_slates(run);
         }
     }
 
