@@ -14,7 +14,8 @@ mod random_access;
 
 use gst::prelude::*;
 use random_access::{Codec, is_random_access};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A sender that has brought nothing but other I pictures for so long will bring nothing else: decoding begins with one.
 const NOTHING_BETTER: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -89,6 +90,42 @@ pub(crate) fn let_only_random_access_begin(parser: &gst::Element) {
     });
 }
 
+/// What this depayloader sends at an end is whole: of a sender that is killed in the midst of an access unit, it would send
+/// what there is of it. The last packet of one has the marker (RFC 6184 5.1, RFC 7798 4.1).
+pub(crate) fn end_with_a_whole_one(depayloader: &gst::Element) {
+    let pads = depayloader.static_pad("sink");
+    let Some((packets, units)) = pads.zip(depayloader.static_pad("src")) else {
+        return;
+    };
+    let [is_torn, has_ended] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (torn, ended) = (is_torn.clone(), has_ended.clone());
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    packets.add_probe(kinds, move |_, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(packet)) => torn.store(!has_marker(packet), Relaxed),
+            Some(gst::PadProbeData::Event(event)) => {
+                ended.store(event.type_() == gst::EventType::Eos, Relaxed);
+            }
+            _ => (),
+        }
+        gst::PadProbeReturn::Ok
+    });
+    units.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        match has_ended.load(Relaxed) && is_torn.load(Relaxed) {
+            true => gst::PadProbeReturn::Drop,
+            false => gst::PadProbeReturn::Ok,
+        }
+    });
+}
+
+/// Of the header of an RTP packet (RFC 3550 5.1).
+fn has_marker(packet: &gst::BufferRef) -> bool {
+    let mut bytes = [0; 2];
+    // It panics where there is less than is asked for.
+    let is_read = packet.size() >= bytes.len() && packet.copy_to_slice(0, &mut bytes).is_ok();
+    is_read && bytes[1] & 0x80 != 0
+}
+
 /// What a stream has had so far to begin with.
 #[derive(Default)]
 struct Begins {
@@ -133,6 +170,42 @@ mod tests {
             let named = form.as_ref().and_then(|form| form.structure(0));
             assert_eq!(named.map(|s| s.name().as_str()), media, "{factory}");
         }
+    }
+
+    /// A picture of two slices, each in a packet; the second one has the marker.
+    fn slice(number: u8, marker: bool) -> gst::Buffer {
+        let second = if marker { 0xE0 } else { 0x60 };
+        let header = [0x80, second, 0, number, 0, 0, 0, number / 2, 0, 0, 0, 1];
+        let slice = [0x65, 0x88, 0x84, number, 7, 7, 7, 7];
+        gst::Buffer::from_slice([&header[..], &slice[..]].concat())
+    }
+
+    #[test]
+    fn what_an_end_tears_is_not_sent() {
+        let sent = |slices: &[gst::Buffer]| {
+            let depayloader = make("rtph264depay");
+            end_with_a_whole_one(&depayloader);
+            let mut harness =
+                gst_check::Harness::with_element(&depayloader, Some("sink"), Some("src"));
+            harness.set_src_caps_str(
+                "application/x-rtp,media=video,clock-rate=90000,encoding-name=H264,payload=96,\
+                 sprop-parameter-sets=\"Z0LAHtkAoD2hAAADAAEAAAMAMg8WLkg=,aMuMsg==\"",
+            );
+            harness.set_sink_caps_str("video/x-h264,stream-format=avc,alignment=au");
+            for slice in slices {
+                harness.push(slice.clone()).expect("taken");
+            }
+            harness.push_event(gst::event::Eos::new());
+            harness.buffers_in_queue()
+        };
+        let whole = [
+            slice(0, false),
+            slice(1, true),
+            slice(2, false),
+            slice(3, true),
+        ];
+        assert_eq!(sent(&whole), 2);
+        assert_eq!(sent(&whole[..3]), 1, "the second is torn");
     }
 
     #[test]

@@ -110,6 +110,7 @@ impl Route {
         let Some(form) = access_unit::form(&depayloader) else {
             return make("parsebin").map(Self::Demux);
         };
+        access_unit::end_with_a_whole_one(&depayloader);
         Ok(match Self::behind(&form)? {
             Self::Stream(kind, elements) => {
                 let elements = std::iter::once(depayloader).chain(elements);
