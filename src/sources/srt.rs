@@ -32,10 +32,12 @@ const LARGEST: usize = 65_536;
 
 /// Before srtsrc starts.
 pub(super) fn set_up(source: &gst::Element, bin: &SourceBin) {
-    let is_called = source
-        .property_value("mode")
-        .serialize()
-        .is_ok_and(|mode| mode == "listener");
+    let has_all = ["mode", "localaddress", "localport"];
+    if !has_all.iter().all(|name| source.has_property(name)) {
+        return;
+    }
+    let mode = source.property_value("mode").serialize();
+    let is_called = mode.is_ok_and(|mode| mode == "listener");
     let Some(local) = local_address(source).filter(|_| is_called) else {
         return;
     };
