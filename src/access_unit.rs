@@ -182,6 +182,7 @@ mod tests {
 
     #[test]
     fn what_an_end_tears_is_not_sent() {
+        gst::init().expect("GStreamer");
         let sent = |slices: &[gst::Buffer]| {
             let depayloader = make("rtph264depay");
             end_with_a_whole_one(&depayloader);
