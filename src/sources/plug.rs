@@ -202,7 +202,8 @@ fn keep_headers(pad: &gst::Pad) {
             .event()
             .is_some_and(|event| event.has_name("http-headers"));
         match is_headers {
-            true => gst::PadProbeReturn::Drop,
+            // What is dropped is sent again with each buffer.
+            true => gst::PadProbeReturn::Handled,
             false => gst::PadProbeReturn::Ok,
         }
     });
@@ -237,4 +238,41 @@ pub(super) fn prepare(ghost: &gst::GhostPad, target: &gst::Pad) {
         let _ = ghost.store_sticky_event(event);
         std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn what_a_server_was_asked_for_comes_by_once() {
+        gst::init().expect("GStreamer");
+        let src = gst::Pad::new(gst::PadDirection::Src);
+        let sink = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok))
+            .build();
+        src.link(&sink).expect("a link");
+        for pad in [&sink, &src] {
+            pad.set_active(true).expect("active");
+        }
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = seen.clone();
+        src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let event = info.event().filter(|event| event.has_name("http-headers"));
+            count.fetch_add(event.iter().count(), Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        keep_headers(&src);
+        let headers = gst::Structure::builder("http-headers").build();
+        src.push_event(gst::event::StreamStart::new("stream"));
+        src.push_event(gst::event::CustomDownstreamSticky::new(headers));
+        let bytes = gst::FormattedSegment::<gst::format::Bytes>::new();
+        src.push_event(gst::event::Segment::new(&bytes));
+        for _ in 0..3 {
+            src.push(gst::Buffer::new()).expect("taken");
+        }
+        assert_eq!(seen.load(Relaxed), 1);
+    }
 }
