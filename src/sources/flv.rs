@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MPL-2.0
-//! Two flvdemux, one for the sound and one for the picture of an RTMP stream.
+//! Two flvdemux, one for the sound and one for the picture of an FLV stream.
 //!
 //! A single one takes a stream whose picture comes more than six seconds after its sound for one without a
 //! picture, for ever; and a server gives a new player the picture from the next key frame on only. Each of
-//! the two is shown its own tags, and an FLV header that promises nothing else.
+//! the two is shown its own tags, and an FLV header that promises nothing else: the flags of a header that was
+//! written before the video came say that there is none.
 //!
-//! rtmp2src sends one tag in a buffer, the first with the header before it (Adobe Flash Video File Format
-//! Specification 10.1, annex E).
+//! They take one tag in a buffer, with or without the header before it (Adobe Flash Video File Format Specification 10.1, annex E).
+//! rtmp2src gives it so. What comes as bytes, by HTTP or from a file, goes through [`FlvTags`] first. A file takes the same way: its
+//! video may be late as well. That its demuxers do not pull costs nothing, since inputs are not sought in, and flvdemux learns from its
+//! tags that it has an end.
 //!
 //! flvdemux says nothing of a codec that it does not know: no stream comes of it. So each tag is looked at before it is there.
 //!
@@ -15,19 +18,19 @@
 //! such a step, for all streams: the frames leave with the times of their tags.
 
 mod codec;
-mod scan;
+pub(super) mod split;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use gst::prelude::*;
 
 use self::codec::{Content, Knowledge, LOOK};
-use self::scan::Scanner;
+use super::Error;
 use super::bin::SourceBin;
+use super::flv_tags::FlvTags;
 use super::parse::{Kind, make};
 use super::unusable::Unusable;
-use super::{Error, malformed};
 
 /// The signature, version, flags and size of the header, and the size of no tag before.
 const HEADER: usize = 13;
@@ -43,22 +46,35 @@ const CODEC_PAUSE: gst::ClockTime = gst::ClockTime::from_seconds(30);
 /// Where the header says of what kinds the tags are.
 const FLAGS: usize = 4;
 
-/// Leads what comes out of `src` to the two.
-pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Result<(), Error> {
-    let tee = make("tee")?;
-    let linked = bin.add(&tee).and_then(|()| src.link(&tee));
-    let failed = |error: gst::glib::BoolError| malformed(uri, &error.message);
-    linked.map_err(failed)?;
-    let [picture, sound] = [make("flvdemux")?, make("flvdemux")?];
+/// Leads the tags that come out of `src` to the two.
+pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element) -> Result<(), Error> {
+    let [tee, ..] = demuxers(bin)?;
+    src.link(&tee).map_err(|_| Error::MissingElement("tee"))
+}
+
+/// From where bytes go in to the two at the end, none of it started.
+pub(super) fn byte_demuxers(bin: &SourceBin) -> Result<Vec<gst::Element>, Error> {
+    let tags = FlvTags::new().upcast::<gst::Element>();
+    let [tee, picture, sound] = demuxers(bin)?;
+    let linked = bin.add(&tags).and_then(|()| tags.link(&tee));
+    linked.map_err(|_| Error::MissingElement("tee"))?;
+    Ok(vec![tags, tee, picture, sound])
+}
+
+/// The tee for the tags, and what it leads to.
+fn demuxers(bin: &SourceBin) -> Result<[gst::Element; 3], Error> {
+    let [tee, picture, sound] = [make("tee")?, make("flvdemux")?, make("flvdemux")?];
+    bin.add(&tee).map_err(|_| Error::MissingElement("tee"))?;
     for (demuxer, other, kind) in [
         (&picture, &sound, Kind::Video),
         (&sound, &picture, Kind::Audio),
     ] {
-        let linked = bin.add(demuxer).and_then(|()| tee.link(demuxer));
-        linked.map_err(failed)?;
+        bin.add(demuxer)
+            .and_then(|()| tee.link(demuxer))
+            .map_err(|_| Error::MissingElement("flvdemux"))?;
         let time = Arc::new(AtomicI64::new(0));
         show_only(bin, demuxer, kind, time.clone());
-        end_with(demuxer, other);
+        end_with(bin, demuxer, other);
         demuxer.connect_pad_added(move |_, pad| {
             count_from_zero(pad);
             keep_time(pad, time.clone());
@@ -72,37 +88,7 @@ pub(super) fn demultiplex(bin: &SourceBin, src: &gst::Element, uri: &str) -> Res
             }
         });
     }
-    Ok(())
-}
-
-/// Looks at the codecs of what comes to a flvdemux in pieces of any size. What it does not know can only be told of.
-pub(super) fn watch_codecs(bin: &SourceBin, demuxer: &gst::Element) {
-    let Some(sink) = demuxer.static_pad("sink") else {
-        return;
-    };
-    let bin = bin.downgrade();
-    let unknown = [Kind::Audio, Kind::Video].map(|kind| Unknown::to(demuxer, kind));
-    let scanner = Mutex::new(Scanner::default());
-    sink.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let Some(Ok(map)) = info.buffer().map(|buffer| buffer.map_readable()) else {
-            return gst::PadProbeReturn::Ok;
-        };
-        let mut found = [None, None];
-        let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
-        scanner.feed(&map, &mut |kind, body| {
-            for (unknown, found) in unknown.iter().zip(&mut found) {
-                let content = (unknown.kind == kind).then(|| unknown.content_of(body));
-                *found = found.or(content.flatten());
-            }
-        });
-        drop(scanner);
-        for (unknown, content) in unknown.iter().zip(found) {
-            if let (Some(content), Some(bin)) = (content, bin.upgrade()) {
-                unknown.tell(&content, &bin);
-            }
-        }
-        gst::PadProbeReturn::Ok
-    });
+    Ok([tee, picture, sound])
 }
 
 /// flvdemux begins its segment with its first tag. The two have to go on counting from the same moment.
@@ -142,7 +128,7 @@ fn keep_time(pad: &gst::Pad, time: Arc<AtomicI64>) {
 }
 
 /// A demuxer calls it an error if there was nothing at all; not if the other had something.
-fn end_with(demuxer: &gst::Element, other: &gst::Element) {
+fn end_with(bin: &SourceBin, demuxer: &gst::Element, other: &gst::Element) {
     let Some(sink) = demuxer.static_pad("sink") else {
         return;
     };
@@ -155,11 +141,16 @@ fn end_with(demuxer: &gst::Element, other: &gst::Element) {
         }
     };
     let (own, others) = (pads_of(demuxer), pads_of(other));
+    let (bin, weak) = (bin.downgrade(), demuxer.downgrade());
     sink.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
         let is_end = info
             .event()
             .is_some_and(|event| event.type_() == gst::EventType::Eos);
         if is_end && own() == 0 && others() > 0 {
+            // Nothing will come of it.
+            if let (Some(bin), Some(demuxer)) = (bin.upgrade(), weak.upgrade()) {
+                bin.settle(demuxer.upcast_ref());
+            }
             return gst::PadProbeReturn::Handled;
         }
         gst::PadProbeReturn::Ok
@@ -213,7 +204,7 @@ fn show_only(bin: &SourceBin, demuxer: &gst::Element, kind: Kind, time: Arc<Atom
     });
 }
 
-/// The header, promising this kind alone, and the tag behind it, unless that is `foreign`.
+/// The header, promising this kind alone, and the tag behind it, if there is one that is not `foreign`.
 fn with_header_for(kind: Kind, buffer: &gst::BufferRef, foreign: bool) -> Option<gst::Buffer> {
     let mut header = [0; HEADER];
     buffer.copy_to_slice(0, &mut header).ok()?;
@@ -222,7 +213,8 @@ fn with_header_for(kind: Kind, buffer: &gst::BufferRef, foreign: bool) -> Option
         Kind::Video => 1,
     };
     let mut shown = gst::Buffer::from_slice(header);
-    if !foreign {
+    let is_alone = buffer.size() == HEADER;
+    if !foreign && !is_alone {
         let all = gst::BufferCopyFlags::all();
         shown.append(buffer.copy_region(all, HEADER..).ok()?);
     }
@@ -322,7 +314,7 @@ impl Patience {
     }
 }
 
-/// What a buffer of rtmp2src begins with.
+/// What a buffer begins with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Tag {
     /// Where the tag begins: behind the header, where there is one.
@@ -430,6 +422,8 @@ mod tests {
         assert_eq!((to_sound[FLAGS], &to_sound[HEADER..]), (4, &sound[..]));
         let to_picture = read(with_header_for(Kind::Video, &first, true));
         assert_eq!((to_picture[FLAGS], to_picture.len()), (1, HEADER));
+        let alone = read(with_header_for(Kind::Audio, &buffer(&[&FIRST]), false));
+        assert_eq!((alone[FLAGS], alone.len()), (4, HEADER));
     }
 
     #[test]
@@ -441,14 +435,19 @@ mod tests {
         assert_eq!(over, [13]);
     }
 
-    /// With which timestamps audio leaves whose tags have these times, in milliseconds.
-    fn timestamps(times: &[u32]) -> Vec<u64> {
+    /// With which timestamps audio leaves whose tags have these times, in milliseconds: one in a buffer, or as bytes.
+    fn timestamps(times: &[u32], as_bytes: bool) -> Vec<u64> {
         gst::init().expect("GStreamer");
         let src = make("appsrc").expect("appsrc");
         let pipeline = gst::Pipeline::new();
         let bin = SourceBin::new("source");
         bin.add(&src).expect("room");
-        demultiplex(&bin, &src, "rtmp://host/app/stream").expect("two demuxers");
+        if as_bytes {
+            let elements = byte_demuxers(&bin).expect("two demuxers");
+            src.link(&elements[0]).expect("a link");
+        } else {
+            demultiplex(&bin, &src).expect("two demuxers");
+        }
         pipeline.add(&bin).expect("room");
         let (sender, seen) = std::sync::mpsc::channel();
         bin.connect_pad_added(move |_, pad| {
@@ -478,8 +477,11 @@ mod tests {
             parts.concat()
         };
         let push = |parts: &[&[u8]]| {
-            let buffer = buffer(parts);
-            let _ = src.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+            let tag = parts.concat();
+            for piece in tag.chunks(if as_bytes { 5 } else { tag.len() }) {
+                let buffer = buffer(&[piece]);
+                let _ = src.emit_by_name::<gst::FlowReturn>("push-buffer", &[&buffer]);
+            }
         };
         push(&[&FIRST, &aac(0, 0)]);
         times.iter().for_each(|time| push(&[&aac(1, *time)]));
@@ -495,6 +497,8 @@ mod tests {
     #[test]
     fn a_stream_that_restarts_keeps_the_time_of_its_tags() {
         let times = [1_000, 1_023, 60_000, 60_023, 0, 23, 46, 3_600_000, 10, 33];
-        assert_eq!(timestamps(&times), times.map(u64::from));
+        for as_bytes in [false, true] {
+            assert_eq!(timestamps(&times, as_bytes), times.map(u64::from));
+        }
     }
 }

@@ -13,6 +13,7 @@ mod element;
 mod failure;
 mod find;
 mod flv;
+mod flv_tags;
 mod memory;
 mod order;
 mod parse;

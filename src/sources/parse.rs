@@ -66,12 +66,16 @@ pub(super) fn kind_of_name(name: &str) -> Option<Kind> {
     kinds.into_iter().find(|kind| kind.name() == name)
 }
 
+const FLV: &str = "video/x-flv";
+
 /// Where a pad leads.
 pub(super) enum Route {
     /// A stream, normalised by these elements, in order.
     Stream(Kind, Vec<gst::Element>),
     /// Holds or hides other streams: this element finds them.
     Demux(gst::Element),
+    /// FLV, for which one element is not enough.
+    Flv,
     /// Nothing for the output.
     Ignore,
 }
@@ -80,15 +84,14 @@ impl Route {
     /// Without caps the data says what it is, so typefinding decides.
     pub(super) fn of(caps: Option<&gst::CapsRef>) -> Result<Self, Error> {
         let Some(caps) = caps else {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         };
-        let is = |name| caps.structure(0).is_some_and(|s| s.name() == name);
-        if is("video/x-flv") {
+        if is(caps, FLV) {
             // parsebin waits until all streams have shown themselves. Live FLV has its video up to
             // a GOP after its audio, and neither may wait for the other.
-            return make("flvdemux").map(Self::Demux);
+            return Ok(Self::Flv);
         }
-        if is("application/x-hls") && gst::version() < super::uri::ADAPTIVE_WORKS {
+        if is(caps, "application/x-hls") && gst::version() < super::uri::ADAPTIVE_WORKS {
             // parsebin would take hlsdemux2.
             return make("hlsdemux").map(Self::Demux);
         }
@@ -96,7 +99,7 @@ impl Route {
             return Self::depayloaded(depayloader);
         }
         if is_container(caps) {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         }
         match kind_of_caps(caps) {
             Some(kind) => Ok(Self::Stream(kind, normalisers(caps)?)),
@@ -108,7 +111,7 @@ impl Route {
     fn depayloaded(factory: &'static str) -> Result<Self, Error> {
         let depayloader = make(factory)?;
         let Some(form) = access_unit::form(&depayloader) else {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         };
         access_unit::end_with_a_whole_one(&depayloader);
         Ok(match Self::behind(&form)? {
@@ -137,6 +140,21 @@ pub(super) fn make(factory: &'static str) -> Result<gst::Element, Error> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| Error::MissingElement(factory))
+}
+
+/// parsebin, which leaves FLV to us. What has no caps may turn out to be that.
+fn parsebin() -> Result<gst::Element, Error> {
+    let parsebin = make("parsebin")?;
+    parsebin.connect("autoplug-continue", false, |values| {
+        let caps = values.get(2).map(|value| value.get::<gst::Caps>());
+        let is_flv = matches!(caps, Some(Ok(caps)) if is(&caps, FLV));
+        Some((!is_flv).to_value())
+    });
+    Ok(parsebin)
+}
+
+fn is(caps: &gst::CapsRef, media: &str) -> bool {
+    caps.structure(0).is_some_and(|s| s.name() == media)
 }
 
 fn is_container(caps: &gst::CapsRef) -> bool {
@@ -272,6 +290,8 @@ mod tests {
             let route = Route::of(Some(&caps(text))).expect(text);
             assert!(matches!(route, Route::Demux(_)), "{text}");
         }
+        let flv = Route::of(Some(&caps("video/x-flv"))).expect("FLV");
+        assert!(matches!(flv, Route::Flv));
         for text in [
             "video/x-raw,format=I420,width=16,height=16,framerate=25/1",
             "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved",

@@ -35,6 +35,7 @@ impl SourceBin {
         let plugged = match self.judged(route, caps) {
             Ok(Route::Stream(kind, elements)) => self.plug_stream(pad, kind, elements),
             Ok(Route::Demux(demuxer)) => self.plug_demuxer(pad, &demuxer),
+            Ok(Route::Flv) => self.plug_flv(pad),
             Ok(Route::Ignore) => self.plug_nothing(pad, caps),
             Err(error) => Err(error.to_string()),
         };
@@ -91,11 +92,12 @@ impl SourceBin {
     fn plug_demuxer(&self, pad: &gst::Pad, demuxer: &gst::Element) -> Result<(), String> {
         self.add(demuxer).map_err(|error| error.to_string())?;
         self.watch(demuxer);
-        let factory = demuxer.factory();
-        if factory.is_some_and(|factory| factory.name() == "flvdemux") {
-            flv::watch_codecs(self, demuxer);
-        }
         self.plug(pad, vec![demuxer.clone()])
+    }
+
+    fn plug_flv(&self, pad: &gst::Pad) -> Result<(), String> {
+        let elements = flv::byte_demuxers(self).map_err(|error| error.to_string())?;
+        self.join(pad, elements)
     }
 
     fn plug_nothing(&self, pad: &gst::Pad, caps: Option<&gst::CapsRef>) -> Result<(), String> {
@@ -135,15 +137,20 @@ impl SourceBin {
 
     /// Adds what is not here yet, starts it from the far end, and links `pad` to it last.
     fn plug(&self, pad: &gst::Pad, elements: Vec<gst::Element>) -> Result<(), String> {
-        let failed = |what: &str| format!("cannot {what} for the stream of {}", pad.name());
-        let sink = elements.first().and_then(|first| first.static_pad("sink"));
-        let sink = sink.ok_or_else(|| failed("find a way in"))?;
         for element in &elements {
             if element.parent().is_none() {
-                self.add(element).map_err(|_| failed("add an element"))?;
+                self.add(element)
+                    .map_err(|_| failed(pad, "add an element"))?;
             }
         }
-        gst::Element::link_many(&elements).map_err(|_| failed("link parsers"))?;
+        gst::Element::link_many(&elements).map_err(|_| failed(pad, "link parsers"))?;
+        self.join(pad, elements)
+    }
+
+    /// Starts what is here and linked already from the far end, and links `pad` to the first of it last.
+    fn join(&self, pad: &gst::Pad, elements: Vec<gst::Element>) -> Result<(), String> {
+        let sink = elements.first().and_then(|first| first.static_pad("sink"));
+        let sink = sink.ok_or_else(|| failed(pad, "find a way in"))?;
         self.state().streams.push(Stream {
             source: pad.clone(),
             elements: elements.clone(),
@@ -152,10 +159,10 @@ impl SourceBin {
         for element in elements.iter().rev() {
             element
                 .sync_state_with_parent()
-                .map_err(|_| failed("start a parser"))?;
+                .map_err(|_| failed(pad, "start a parser"))?;
         }
         keep_headers(pad);
-        pad.link(&sink).map_err(|_| failed("link a parser"))?;
+        pad.link(&sink).map_err(|_| failed(pad, "link a parser"))?;
         Ok(())
     }
 
@@ -194,6 +201,10 @@ impl SourceBin {
     }
 }
 
+fn failed(pad: &gst::Pad, what: &str) -> String {
+    format!("cannot {what} for the stream of {}", pad.name())
+}
+
 /// souphttpsrc tells downstream what it has asked its server for, with the address and all that authorises it. Whoever
 /// follows the outputs might show it.
 fn keep_headers(pad: &gst::Pad) {
@@ -202,7 +213,8 @@ fn keep_headers(pad: &gst::Pad) {
             .event()
             .is_some_and(|event| event.has_name("http-headers"));
         match is_headers {
-            true => gst::PadProbeReturn::Drop,
+            // What is dropped is sent again with each buffer.
+            true => gst::PadProbeReturn::Handled,
             false => gst::PadProbeReturn::Ok,
         }
     });
@@ -237,4 +249,41 @@ pub(super) fn prepare(ghost: &gst::GhostPad, target: &gst::Pad) {
         let _ = ghost.store_sticky_event(event);
         std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    #[test]
+    fn what_a_server_was_asked_for_comes_by_once() {
+        gst::init().expect("GStreamer");
+        let src = gst::Pad::new(gst::PadDirection::Src);
+        let sink = gst::Pad::builder(gst::PadDirection::Sink)
+            .chain_function(|_, _, _| Ok(gst::FlowSuccess::Ok))
+            .build();
+        src.link(&sink).expect("a link");
+        for pad in [&sink, &src] {
+            pad.set_active(true).expect("active");
+        }
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = seen.clone();
+        src.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            let event = info.event().filter(|event| event.has_name("http-headers"));
+            count.fetch_add(event.iter().count(), Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+        keep_headers(&src);
+        let headers = gst::Structure::builder("http-headers").build();
+        src.push_event(gst::event::StreamStart::new("stream"));
+        src.push_event(gst::event::CustomDownstreamSticky::new(headers));
+        let bytes = gst::FormattedSegment::<gst::format::Bytes>::new();
+        src.push_event(gst::event::Segment::new(&bytes));
+        for _ in 0..3 {
+            src.push(gst::Buffer::new()).expect("taken");
+        }
+        assert_eq!(seen.load(Relaxed), 1);
+    }
 }

@@ -45,7 +45,7 @@ pub(super) fn build(uri: &str, name: &str) -> Result<Source, Error> {
     bin.set_in_real_time();
     bin.add(&src)
         .map_err(|error| malformed(uri, &error.message))?;
-    flv::demultiplex(&bin, &src, uri)?;
+    flv::demultiplex(&bin, &src)?;
     Ok(Source {
         bin: bin.upcast(),
         core: src,

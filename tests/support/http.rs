@@ -28,13 +28,20 @@ impl Http {
     pub(crate) fn live(bytes: Vec<u8>, lasts: Duration) -> Self {
         let chunks = usize::try_from(lasts.as_millis() / CHUNK.as_millis()).unwrap_or(1);
         let size = (bytes.len() / chunks.max(1)).max(1);
+        let chunks = (0..).zip(bytes.chunks(size));
+        let timed = chunks.map(|(number, chunk)| (CHUNK * number, chunk.to_vec()));
+        Self::timed("video/mp2t", timed.collect())
+    }
+
+    /// As [`Self::live`], with chunks of this type that are due so long after the connection.
+    pub(crate) fn timed(kind: &'static str, chunks: Vec<(Duration, Vec<u8>)>) -> Self {
         Self::start(move |_, mut to, ends| {
-            to.write_all(b"HTTP/1.0 200 OK\r\nContent-Type: video/mp2t\r\n\r\n")?;
+            let head = format!("HTTP/1.0 200 OK\r\nContent-Type: {kind}\r\n\r\n");
+            to.write_all(head.as_bytes())?;
             let begun = Instant::now();
-            for (number, chunk) in (0..).zip(bytes.chunks(size)) {
-                let due = begun + CHUNK * number;
+            for (due, chunk) in &chunks {
                 // The pace of a sender, not a wait for something.
-                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                std::thread::sleep((begun + *due).saturating_duration_since(Instant::now()));
                 if ends.load(Relaxed) {
                     break;
                 }

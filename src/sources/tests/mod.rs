@@ -156,13 +156,13 @@ fn only_what_is_live_and_not_from_a_stream_is_on_running_time() {
 
 #[test]
 fn twenty_attempts_leave_nothing_behind() {
-    let file = uri(&media::uri("mp4"));
+    let [file, flv] = ["mp4", "flv"].map(|extension| uri(&media::uri(extension)));
     let element = described(&format!(
         "filesrc location={} ! qtdemux",
         media::path("mp4")
     ));
     for round in 0..20 {
-        for description in [&file, &element] {
+        for description in [&file, &flv, &element] {
             let source = description.build("source").expect("source");
             let bin = source.bin.downgrade();
             let player = Player::start(source);
