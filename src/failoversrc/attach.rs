@@ -6,10 +6,10 @@ use super::CAT;
 use super::control::Order;
 use super::imp::{FailoverSrc, lock};
 use super::input::Again;
-use super::output::{Output, Plan, link_switch};
+use super::output::{Output, Plan};
 use crate::clock::remove_running;
 use crate::policy::{InputId, StreamId};
-use crate::sources::{self, Description, Kind, Known, Secrets, Source};
+use crate::sources::{Description, Kind, Known, Secrets, Source};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use std::collections::BTreeSet;
@@ -26,6 +26,15 @@ pub(super) struct Registered {
     again: Again,
     /// The streams that are not played, by their codecs.
     unusable: BTreeSet<(Kind, String)>,
+    bin: gst::glib::WeakRef<gst::Bin>,
+    /// The application knows that it brings other languages.
+    pub(super) told_languages: bool,
+}
+
+impl Registered {
+    pub(super) fn is_attempt(&self, number: u64) -> bool {
+        self.number == number
+    }
 }
 
 impl FailoverSrc {
@@ -65,6 +74,8 @@ impl FailoverSrc {
                     secrets: Arc::new(secrets),
                     again: Again::Soon,
                     unusable: BTreeSet::new(),
+                    bin: source.bin.downgrade(),
+                    told_languages: false,
                 },
             );
         }
@@ -77,10 +88,26 @@ impl FailoverSrc {
                 element.imp().source_message(input, number, message);
             }
         });
+        self.follow_pads(input, number, source);
+        if let Err(error) = obj.add(&source.bin) {
+            gst::error!(CAT, imp = self, "input {}: {error}", input.0);
+        }
+        self.run() == run
+    }
+
+    /// Leads the pads of a source where they belong, as they come and go.
+    fn follow_pads(&self, input: InputId, number: u64, source: &Source) {
+        let obj = self.obj();
         let weak = obj.downgrade();
-        source.bin.connect_pad_added(move |_, pad| {
+        source.on_language(move || {
             if let Some(element) = weak.upgrade() {
-                element.imp().attach(input, number, pad);
+                element.imp().languages_known(input, number);
+            }
+        });
+        let weak = obj.downgrade();
+        source.bin.connect_pad_added(move |bin, pad| {
+            if let Some(element) = weak.upgrade() {
+                element.imp().attach(input, number, bin, pad);
             }
         });
         let weak = obj.downgrade();
@@ -95,10 +122,6 @@ impl FailoverSrc {
                 element.imp().order(Order::Complete(input));
             }
         });
-        if let Err(error) = obj.add(&source.bin) {
-            gst::error!(CAT, imp = self, "input {}: {error}", input.0);
-        }
-        self.run() == run
     }
 
     /// Takes a source out of the bin; it is not in NULL yet.
@@ -108,6 +131,11 @@ impl FailoverSrc {
             if registered.get(&input).is_some_and(|r| r.number == number) {
                 registered.remove(&input);
             }
+        }
+        // Its threads are to come to their end.
+        let waiting = self.outputs().take_waiting(number);
+        for (pad, probe) in waiting {
+            pad.remove_probe(probe);
         }
         let obj = self.obj();
         if source.bin.parent().as_ref() == Some(obj.upcast_ref()) {
@@ -163,61 +191,31 @@ impl FailoverSrc {
         self.run_of(input, number).is_some()
     }
 
+    /// The sources of all present attempts.
+    pub(super) fn present_sources(&self) -> Vec<((InputId, u64), gst::Bin)> {
+        let registered = self.registered();
+        let present = registered.iter();
+        present
+            .filter_map(|(input, r)| Some(((*input, r.number), r.bin.upgrade()?)))
+            .collect()
+    }
+
     /// The run of an attempt, if it is the present one of its input.
-    fn run_of(&self, input: InputId, number: u64) -> Option<u64> {
+    pub(super) fn run_of(&self, input: InputId, number: u64) -> Option<u64> {
         let registered = self.registered();
         let present = registered.get(&input).filter(|r| r.number == number);
         present.map(|present| present.run)
     }
 
-    fn attach(&self, input: InputId, number: u64, pad: &gst::Pad) {
+    fn attach(&self, input: InputId, number: u64, bin: &gst::Bin, pad: &gst::Pad) {
         let (Some(kind), Some(run)) = (kind_of(pad), self.run_of(input, number)) else {
             return;
         };
         let Some(_inside) = self.runs.enter(run) else {
             return;
         };
-        match self.lead(run, (input, number), pad, kind) {
-            Ok(Some(ghost)) => self.show(run, &ghost),
-            Ok(None) => (),
-            Err(_) if self.run() != run => (),
-            Err(error) => gst::error!(CAT, imp = self, "input {}: {error}", input.0),
-        }
+        self.lead(run, (input, number), bin, kind, pad);
         self.update_slates();
-    }
-
-    /// Leads a source's pad through the switch to its output, which is made if need be.
-    fn lead(
-        &self,
-        run: u64,
-        (input, number): (InputId, u64),
-        pad: &gst::Pad,
-        kind: Kind,
-    ) -> Result<Option<gst::GhostPad>, gst::glib::BoolError> {
-        let obj = self.obj();
-        let bin = obj.upcast_ref::<gst::Bin>();
-        let switch = self.switch();
-        let _one_at_a_time = lock(&self.making);
-        if self.run_of(input, number) != Some(run) {
-            return Ok(None);
-        }
-        let rank = sources::rank(pad);
-        let index = self.outputs().free(kind, input, number, rank);
-        let (stream, ghost) = self.provide(run, kind, index)?;
-        let name = sink_name(input, stream);
-        let sink = switch
-            .static_pad(&name)
-            .or_else(|| switch.request_pad_simple(&name))
-            .ok_or_else(|| gst::glib::bool_error!("the switch has no pad {name}"))?;
-        link_switch(bin, switch, stream, kind, index)?;
-        if let Some(old) = sink.peer() {
-            let _ = old.unlink(&sink);
-        }
-        pad.link(&sink)
-            .map_err(|error| gst::glib::bool_error!("{} does not link: {error}", pad.name()))?;
-        self.outputs()
-            .fed(kind, index, (input, number), &pad.name());
-        Ok(ghost)
     }
 
     /// The output for a stream, and its new pad if there was none yet. The caller holds `making`, and adds the
@@ -260,21 +258,29 @@ impl FailoverSrc {
         }
     }
 
-    fn detach(&self, input: InputId, number: u64, bin: &impl IsA<gst::Element>, pad: &gst::Pad) {
-        let inside = self.run_of(input, number);
-        let Some(_inside) = inside.and_then(|run| self.runs.enter(run)) else {
+    fn detach(&self, input: InputId, number: u64, bin: &gst::Bin, pad: &gst::Pad) {
+        let Some(run) = self.run_of(input, number) else {
             return;
         };
-        let follower = {
+        let Some(_inside) = self.runs.enter(run) else {
+            return;
+        };
+        let (lost, follower) = {
             // One that is just coming is there afterwards, or takes the place that is free then.
             let _one_at_a_time = lock(&self.making);
-            self.lose(input, number, pad).and_then(|(kind, index)| {
+            let _ = self.outputs().waits_no_more(pad);
+            let lost = self.lose(input, number, pad);
+            let follower = lost.and_then(|(kind, index)| {
                 let name = self.outputs().follower(kind, index, (input, number))?;
-                Some((kind, bin.static_pad(&name)?))
-            })
+                bin.static_pad(&name)
+            });
+            (lost, follower)
         };
-        if let Some((kind, follower)) = follower {
-            self.move_up(input, number, &follower, kind);
+        if let Some((kind, _)) = lost {
+            if let Some(follower) = follower {
+                self.move_up(input, number, &follower, kind);
+            }
+            self.pad_gone(run, (input, number), bin, kind);
         }
         self.update_slates();
     }
@@ -308,8 +314,8 @@ impl FailoverSrc {
                 if let Some(sink) = pad.peer() {
                     let _ = pad.unlink(&sink);
                 }
-                if let Err(error) = shell.lead(run, (input, number), pad, kind) {
-                    gst::error!(CAT, imp = shell, "input {}: {error}", input.0);
+                if let Some(bin) = pad.parent().and_downcast::<gst::Bin>() {
+                    shell.lead(run, (input, number), &bin, kind, pad);
                 }
                 shell.update_slates();
             }

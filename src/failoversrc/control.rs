@@ -221,6 +221,7 @@ impl Owner {
             self.complete = None;
             if let Some(element) = self.element.upgrade() {
                 element.imp().update_slates();
+                element.imp().tell_languages();
             }
         }
         if self.answers.is_told_at(now)

@@ -218,6 +218,9 @@ impl FailoverSrc {
         match event {
             SwitchEvent::Ended(stream) => self.end_slate(stream),
             SwitchEvent::StreamEnded { input, stream } => self.outputs().ended(stream, input),
+            SwitchEvent::Switched(ref report) => {
+                self.outputs().languages.activated(report.to);
+            }
             _ => (),
         }
         self.update_slates();

@@ -49,6 +49,7 @@
 
 mod address;
 mod answers;
+mod arrange;
 mod attach;
 mod control;
 pub(crate) mod decode;
@@ -65,6 +66,7 @@ pub(crate) mod slate;
 mod slates;
 mod start;
 mod tell;
+mod tracks;
 
 use gst::glib;
 use gst::prelude::*;

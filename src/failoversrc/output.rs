@@ -2,12 +2,17 @@
 //! The outputs: one per stream that any input has, made when the stream is first seen and kept for
 //! the element's life. Behind the switch each has its own thread, one decoder and one slate.
 
+mod places;
+
+use self::places::Waiting;
+pub(super) use self::places::{Difference, Place};
 use super::decode::Decode;
 use super::slate::{self, Slate};
+use super::tracks::Languages;
 use super::{FailoverSrc, Output as Form, Slate as Fill, refusal};
 use crate::clock::Stopwatch;
 use crate::policy::{InputId, StreamId};
-use crate::sources::Kind;
+use crate::sources::{Kind, Language};
 use crate::switch::FailoverSwitch;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -40,9 +45,11 @@ struct Feeder {
     since: Stopwatch,
     /// Its stream has come to its end; the pad is still there.
     ended: bool,
+    language: Option<Language>,
 }
 
-/// A stream that came so short a time before another one went is the one that follows it.
+/// A stream that came so short a time before another one went is the one that follows it. What is known of streams that
+/// came no longer ago may be known in part.
 const FOLLOWS: Duration = Duration::from_secs(1);
 
 /// An input's streams come one by one, its video up to a group of pictures after its sound. What has
@@ -55,6 +62,9 @@ pub(super) struct Outputs {
     all: Vec<Output>,
     /// Since when the present attempt of each input has fed something.
     feeding: BTreeMap<InputId, (u64, Stopwatch)>,
+    pub(super) languages: Languages,
+    /// Streams whose outputs are fed by others still.
+    waiting: Vec<Waiting>,
 }
 
 /// What a new output needs to know.
@@ -169,25 +179,13 @@ impl Outputs {
     pub(super) fn clear(&mut self) {
         self.all.clear();
         self.feeding.clear();
+        self.languages.clear();
+        self.waiting.clear();
     }
 
     /// The stream of an output that is there already.
     pub(super) fn stream(&mut self, kind: Kind, number: usize) -> Option<StreamId> {
         self.find(kind, number).map(|output| output.stream)
-    }
-
-    /// The output of a new stream of an attempt: the one of its rank among the streams of its source; where the
-    /// attempt feeds that already, the first that it does not feed. A stream in the place of one that has gone takes
-    /// that one's output.
-    pub(super) fn free(&self, kind: Kind, input: InputId, attempt: u64, rank: usize) -> usize {
-        let of_kind = self.all.iter().filter(|output| output.kind == kind);
-        let feeds = |output: &&Output| {
-            let by = output.fed_by.get(&input);
-            by.is_some_and(|feeder| feeder.attempt == attempt && !feeder.ended)
-        };
-        let taken: Vec<_> = of_kind.filter(feeds).map(|output| output.number).collect();
-        let mut wanted = std::iter::once(rank).chain(0..);
-        wanted.find(|number| !taken.contains(number)).unwrap_or(0)
     }
 
     /// The stream of the output that is made next.
@@ -220,6 +218,7 @@ impl Outputs {
                 pad: by.to_owned(),
                 since: Stopwatch::start(),
                 ended: false,
+                language: None,
             };
             output.fed_by.insert(input, feeder);
         }
@@ -227,6 +226,11 @@ impl Outputs {
         if since.is_none_or(|(earlier, _)| *earlier < attempt) {
             self.feeding.insert(input, (attempt, Stopwatch::start()));
         }
+    }
+
+    pub(super) fn is_feeding(&self, (input, attempt): (InputId, u64)) -> bool {
+        let since = self.feeding.get(&input);
+        since.is_some_and(|(present, _)| *present == attempt)
     }
 
     /// By which of its pads an input feeds this output, and whether it feeds another one.

@@ -3,7 +3,7 @@
 //! thread, never with a lock held; `status` at start and stop from the thread that does it.
 
 use super::imp::FailoverSrc;
-use super::output::pad_name;
+use super::output::{Difference, pad_name};
 use super::{CAT, Status};
 use crate::policy::{InputId, StreamId};
 use crate::sources::Unusable;
@@ -75,6 +75,24 @@ impl FailoverSrc {
         self.post(structure.build());
     }
 
+    /// What comes in other languages than the outputs have. Once for each attempt, when all of its streams have come.
+    pub(super) fn tell_languages(&self) {
+        for ((input, attempt), _) in self.present_sources() {
+            let differences = self.outputs().differences((input, attempt));
+            let is_first = !differences.is_empty() && {
+                let mut registered = self.registered();
+                let present = registered.get_mut(&input).filter(|r| r.is_attempt(attempt));
+                present.is_some_and(|present| !std::mem::replace(&mut present.told_languages, true))
+            };
+            if is_first {
+                let structure = differences_of(input, &differences);
+                let text = structure.get::<&str>("text").unwrap_or_default();
+                gst::warning!(CAT, imp = self, "input {}: {text}", input.0);
+                self.post(structure);
+            }
+        }
+    }
+
     fn post(&self, structure: gst::Structure) {
         let obj = self.obj();
         let message = gst::message::Element::builder(structure).src(&*obj);
@@ -116,6 +134,30 @@ impl FailoverSrc {
     pub(super) fn forget_failure(&self, input: InputId) {
         self.failures().remove(&input);
     }
+}
+
+fn differences_of(input: InputId, differences: &[Difference]) -> gst::Structure {
+    let brings = |difference: &Difference| {
+        let brings = difference.brings;
+        brings.map_or_else(|| "none".to_owned(), |language| language.to_string())
+    };
+    let outputs = differences.iter().map(|difference| {
+        gst::Structure::builder("output")
+            .field("pad", &difference.output)
+            .field("language", difference.language.to_string())
+            .field("brings", brings(difference))
+            .build()
+            .to_send_value()
+    });
+    let texts = differences.iter().map(|difference| {
+        let (pad, language) = (&difference.output, difference.language);
+        format!("{pad} is {language}, it brings {}", brings(difference))
+    });
+    gst::Structure::builder("failover-languages-differ")
+        .field("input", number(input))
+        .field("outputs", gst::Array::from_values(outputs))
+        .field("text", texts.collect::<Vec<_>>().join("; "))
+        .build()
 }
 
 pub(super) fn signals() -> &'static [glib::subclass::Signal] {

@@ -14,18 +14,19 @@
 //! linked. Each stream has a queue, thus a thread of its own, and is exposed by it, so none waits
 //! for another; but for what comes in real time over one connection, where nobody holds a stream up.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
+use super::language::Language;
 use super::memory::Recollection;
 use super::order::Order;
 use super::parse::Kind;
 use super::unusable::Judge;
+use super::{CAT, Track};
 use crate::clock::Stopwatch;
 
 /// A stream that a source has only said to come keeps its number for so long: all packets of one session begin
@@ -95,9 +96,9 @@ impl SourceBin {
         self.no_more_pads();
     }
 
-    /// The how manieth of its kind this pad of ours is, by the order in which the source announced its streams: of those
-    /// that are here or on their way now, and were not over before this one was announced.
-    pub(super) fn rank(&self, outlet: &gst::Pad) -> usize {
+    /// The streams of a kind, in the order in which the source announced them: those that are here or on their way now,
+    /// and were not over before the newest one was announced.
+    pub(super) fn tracks(&self, kind: Kind) -> Vec<Track> {
         // An element may not know what it brings before it runs. Asked with no lock held.
         let unknown = self.state().order.unknown();
         let known = unknown
@@ -112,11 +113,37 @@ impl SourceBin {
             .expecting
             .as_ref()
             .is_some_and(|since| since.elapsed() < EXPECTED_FOR);
-        let ours = state
-            .streams
-            .iter()
-            .find(|s| s.outlet.as_ref() == Some(outlet));
-        ours.map_or(0, |stream| state.order.rank(&stream.source, waiting))
+        let tracks = state.order.tracks(kind, waiting).into_iter();
+        let of_source = |source: gst::Pad| {
+            let stream = state.streams.iter().find(|stream| stream.source == source);
+            stream.and_then(|stream| stream.outlet.clone())
+        };
+        let tracks = tracks.map(|(source, language)| Track {
+            pad: source.and_then(of_source),
+            language,
+        });
+        tracks.collect()
+    }
+
+    pub(super) fn set_language_listener(&self, tell: Arc<dyn Fn() + Send + Sync>) {
+        self.state().on_language = Some(tell);
+    }
+
+    /// The source says more of the stream on this pad.
+    pub(super) fn note_tags(&self, pad: &gst::Pad, tags: &gst::TagListRef) {
+        let Some(language) = language_in(tags) else {
+            return;
+        };
+        let tell = {
+            let mut state = self.state();
+            let is_news = state.order.set_language(pad, language);
+            state.on_language.clone().filter(|_| is_news)
+        };
+        // With no lock held.
+        if let Some(tell) = tell {
+            gst::debug!(CAT, obj = self, "{}: {language}", pad.name());
+            tell();
+        }
     }
 
     /// A source says which streams it is going to bring.
@@ -200,6 +227,14 @@ fn leaving() -> MutexGuard<'static, Vec<gst::Element>> {
 
 pub(super) type Listener = Box<dyn Fn(gst::Message) + Send + Sync>;
 
+/// A playlist's language that has a region is no code to hlsdemux, but a name.
+fn language_in(tags: &gst::TagListRef) -> Option<Language> {
+    let code = tags.index::<gst::tags::LanguageCode>(0);
+    let named = || Language::of(tags.index::<gst::tags::LanguageName>(0)?.get());
+    code.and_then(|code| Language::of(code.get()))
+        .or_else(named)
+}
+
 /// The current state and the pending one, without waiting.
 fn state_of(element: &gst::Element) -> (gst::State, gst::State) {
     let (_, current, pending) = ElementExt::state(element, gst::ClockTime::ZERO);
@@ -226,6 +261,8 @@ pub(super) struct State {
     pub(super) memory: Recollection,
     /// Says which streams are of no use downstream.
     pub(super) judge: Option<Judge>,
+    /// Told of news of languages.
+    pub(super) on_language: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Why streams of it are not played.
     pub(super) unusable: Vec<String>,
     pub(super) next_audio: u32,

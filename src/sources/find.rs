@@ -135,6 +135,8 @@ impl SourceBin {
             order.gone(&ended.source);
         }
         order.found(pad, container.as_ref(), number_in_session(pad), kind);
+        drop(state);
+        self.note_sticky_tags(pad);
     }
 
     /// What a pad is going to bring for an output, as far as it is known already.

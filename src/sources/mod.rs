@@ -14,6 +14,7 @@ mod failure;
 mod find;
 mod flv;
 mod flv_tags;
+mod language;
 mod memory;
 mod order;
 mod parse;
@@ -27,16 +28,16 @@ mod uri;
 mod webrtc;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use gst::prelude::*;
 
 use crate::redact;
 
 pub(crate) use crate::redact::Secrets;
+pub(crate) use language::Language;
 pub(crate) use memory::Memory;
 pub(crate) use parse::Kind;
-
 pub(crate) use unusable::{Judge, Known, Unusable};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -109,10 +110,19 @@ pub(crate) fn waiting(said: &gst::StructureRef) -> Option<&str> {
     webrtc::waiting(said)
 }
 
-/// Which of its kind a stream on this pad of a source is, by the order of the source, whichever comes first.
-pub(crate) fn rank(pad: &gst::Pad) -> usize {
-    let bin = pad.parent().and_downcast::<bin::SourceBin>();
-    bin.map_or(0, |bin| bin.rank(pad))
+/// A stream that a source has announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Track {
+    /// The pad of the source's bin, once it is there.
+    pub(crate) pad: Option<gst::Pad>,
+    /// As far as the source has said it.
+    pub(crate) language: Option<Language>,
+}
+
+/// The streams of a kind that the source in this bin has announced, in its order, whichever comes first.
+pub(crate) fn tracks(bin: &impl IsA<gst::Object>, kind: Kind) -> Vec<Track> {
+    let bin = bin.upcast_ref().downcast_ref::<bin::SourceBin>();
+    bin.map_or(vec![], |bin| bin.tracks(kind))
 }
 
 /// Why a source cannot be built. All but [`Error::Stopping`] are for ever.
@@ -219,6 +229,13 @@ impl Source {
     pub(crate) fn judge_by(&self, judge: Judge) {
         if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
             bin.set_judge(judge);
+        }
+    }
+
+    /// Calls this when the language of a stream is known or changes, in the thread that brings the stream.
+    pub(crate) fn on_language(&self, tell: impl Fn() + Send + Sync + 'static) {
+        if let Some(bin) = self.bin.downcast_ref::<bin::SourceBin>() {
+            bin.set_language_listener(Arc::new(tell));
         }
     }
 

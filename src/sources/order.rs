@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 //! Which of its kind a stream is: the how manieth by the order in which its source announced it, whichever thread
-//! comes first with data.
+//! comes first with data; and its language.
 //!
 //! Pure. Nobody waits here. A stream that was announced keeps its place until it is known that it is none of
 //! that kind or is gone, so that those behind it do not take its number.
 
+use super::language::Language;
 use super::parse::Kind;
 
 /// Its own number among what the same demuxer announced, behind the place of what that demuxer reads.
@@ -24,6 +25,8 @@ struct Announced<P> {
     place: Place,
     /// None: not known yet, nothing for the output, or a container whose streams stand for it.
     kind: Option<Kind>,
+    /// As far as it is known.
+    language: Option<Language>,
     /// How many it has announced itself.
     inside: u32,
 }
@@ -66,6 +69,7 @@ impl<P: PartialEq + Clone> Order<P> {
             pad: Some(pad.clone()),
             place,
             kind,
+            language: None,
             inside: 0,
         });
     }
@@ -78,6 +82,7 @@ impl<P: PartialEq + Clone> Order<P> {
                 pad: None,
                 place,
                 kind,
+                language: None,
                 inside: 0,
             });
         }
@@ -87,6 +92,13 @@ impl<P: PartialEq + Clone> Order<P> {
         if let Some(announced) = self.of(pad) {
             announced.kind = kind;
         }
+    }
+
+    /// Whether that is news.
+    pub(super) fn set_language(&mut self, pad: &P, language: Language) -> bool {
+        let announced = self.of(pad);
+        let old = announced.and_then(|announced| announced.language.replace(language));
+        old != Some(language)
     }
 
     /// The pads of which it is not known what they bring.
@@ -102,17 +114,26 @@ impl<P: PartialEq + Clone> Order<P> {
         self.all.retain(|other| other.pad.as_ref() != Some(pad));
     }
 
-    /// How many of its kind come before this one. Those that were only said to come hold their places where it is still
-    /// `waiting` for them.
-    pub(super) fn rank(&self, pad: &P, waiting: bool) -> usize {
-        let Some(own) = self.all.iter().find(|a| a.pad.as_ref() == Some(pad)) else {
-            return 0;
+    /// All of a kind, in order, each with its pad, if it is there, and its language. Those that were only said to come
+    /// hold their places where it is still `waiting` for them.
+    pub(super) fn tracks(&self, kind: Kind, waiting: bool) -> Vec<(Option<P>, Option<Language>)> {
+        let is_of_kind =
+            |other: &&Announced<P>| other.kind == Some(kind) && (waiting || other.pad.is_some());
+        let mut tracks: Vec<_> = self.all.iter().filter(is_of_kind).collect();
+        tracks.sort_by(|a, b| a.place.cmp(&b.place));
+        let tracks = tracks.into_iter();
+        tracks
+            .map(|track| (track.pad.clone(), self.language(track)))
+            .collect()
+    }
+
+    /// Where a stream says none itself, that of the container that it comes in: a playlist has a container for each language.
+    fn language(&self, track: &Announced<P>) -> Option<Language> {
+        let holds = |other: &&Announced<P>| {
+            other.language.is_some() && track.place.starts_with(&other.place)
         };
-        let before = |other: &&Announced<P>| {
-            let is_of_kind = other.kind.is_some() && other.kind == own.kind;
-            is_of_kind && other.place < own.place && (waiting || other.pad.is_some())
-        };
-        self.all.iter().filter(before).count()
+        let nearest = self.all.iter().filter(holds).max_by_key(|a| a.place.len());
+        nearest.and_then(|nearest| nearest.language)
     }
 
     fn of(&mut self, pad: &P) -> Option<&mut Announced<P>> {
@@ -128,7 +149,15 @@ mod tests {
     use Kind::{Audio, Video};
 
     fn rank(order: &Order<&'static str>, pad: &'static str) -> usize {
-        order.rank(&pad, false)
+        rank_while(order, pad, false)
+    }
+
+    fn rank_while(order: &Order<&'static str>, pad: &'static str, waiting: bool) -> usize {
+        let mut ranks = [Audio, Video].into_iter().filter_map(|kind| {
+            let tracks = order.tracks(kind, waiting);
+            tracks.iter().position(|(own, _)| *own == Some(pad))
+        });
+        ranks.next().unwrap_or(0)
     }
 
     #[test]
@@ -177,11 +206,32 @@ mod tests {
             order.will_come(number, Some(kind));
         }
         order.found(&"second", None, Some(2), Some(Audio));
-        assert_eq!(order.rank(&"second", true), 1);
+        assert_eq!(rank_while(&order, "second", true), 1);
         assert_eq!(rank(&order, "second"), 0, "not expected any more");
         order.found(&"first", None, Some(1), Some(Audio));
         order.found(&"picture", None, Some(0), Some(Video));
-        let ranks = ["first", "second", "picture"].map(|pad| order.rank(&pad, true));
+        let ranks = ["first", "second", "picture"].map(|pad| rank_while(&order, pad, true));
         assert_eq!(ranks, [0, 1, 0]);
+    }
+
+    #[test]
+    fn a_stream_has_its_own_language_or_that_of_its_container() {
+        let mut order = Order::default();
+        let [english, german] = ["en", "de"].map(|code| Language::of(code).expect("a code"));
+        order.found(&"rendition", None, None, None);
+        assert!(order.set_language(&"rendition", german));
+        assert!(!order.set_language(&"rendition", german), "no news");
+        order.found(&"plain", None, None, Some(Audio));
+        order.found(&"a", Some(&"rendition"), None, Some(Audio));
+        order.found(&"b", Some(&"rendition"), None, Some(Audio));
+        assert!(order.set_language(&"b", english));
+        let tracks = order.tracks(Audio, false);
+        let expected = [
+            (Some("a"), Some(german)),
+            (Some("b"), Some(english)),
+            (Some("plain"), None),
+        ];
+        assert_eq!(tracks, expected);
+        assert!(order.tracks(Video, false).is_empty());
     }
 }

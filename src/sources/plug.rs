@@ -4,6 +4,8 @@
 //!
 //! Runs in the thread that brings the caps, with the pad blocked.
 
+use std::ops::ControlFlow;
+
 use gst::prelude::*;
 
 use super::bin::{SourceBin, Stream};
@@ -161,9 +163,54 @@ impl SourceBin {
                 .sync_state_with_parent()
                 .map_err(|_| failed(pad, "start a parser"))?;
         }
-        keep_headers(pad);
+        self.watch_events(pad);
+        self.note_sticky_tags(pad);
         pad.link(&sink).map_err(|_| failed(pad, "link a parser"))?;
         Ok(())
+    }
+
+    /// Reads what the source says of this stream, and keeps back what is not for others: souphttpsrc tells downstream what it
+    /// has asked its server for, with the address and all that authorises it. What follows the outputs might show it.
+    fn watch_events(&self, pad: &gst::Pad) {
+        let bin = self.downgrade();
+        pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
+            let Some(event) = info.event() else {
+                return gst::PadProbeReturn::Ok;
+            };
+            if event.has_name("http-headers") {
+                // What is dropped is sent again with each buffer.
+                return gst::PadProbeReturn::Handled;
+            }
+            if let Some(bin) = bin.upgrade() {
+                bin.note_tags_of(pad, event);
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+
+    /// What the source has said of the stream on this pad before it was looked at.
+    pub(super) fn note_sticky_tags(&self, pad: &gst::Pad) {
+        let mut events = Vec::new();
+        pad.sticky_events_foreach(|event| {
+            events.push(event.clone());
+            ControlFlow::Continue(gst::EventForeachAction::Keep)
+        });
+        for event in events {
+            self.note_tags_of(pad, &event);
+        }
+    }
+
+    /// tsdemux describes a stream as soon as it announces it, others with the tags that come before its first buffer.
+    fn note_tags_of(&self, pad: &gst::Pad, event: &gst::EventRef) {
+        match event.view() {
+            gst::EventView::Tag(said) => self.note_tags(pad, said.tag()),
+            gst::EventView::StreamStart(said) => {
+                if let Some(tags) = said.stream().and_then(|stream| stream.tags()) {
+                    self.note_tags(pad, &tags);
+                }
+            }
+            _ => (),
+        }
     }
 
     fn expose(&self, source: &gst::Pad, kind: Kind, tail: &gst::Pad) {
@@ -205,21 +252,6 @@ fn failed(pad: &gst::Pad, what: &str) -> String {
     format!("cannot {what} for the stream of {}", pad.name())
 }
 
-/// souphttpsrc tells downstream what it has asked its server for, with the address and all that authorises it. Whoever
-/// follows the outputs might show it.
-fn keep_headers(pad: &gst::Pad) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
-        let is_headers = info
-            .event()
-            .is_some_and(|event| event.has_name("http-headers"));
-        match is_headers {
-            // What is dropped is sent again with each buffer.
-            true => gst::PadProbeReturn::Handled,
-            false => gst::PadProbeReturn::Ok,
-        }
-    });
-}
-
 /// Where data end that are not wanted.
 fn drain() -> Result<gst::Element, Error> {
     let sink = make("fakesink")?;
@@ -247,7 +279,7 @@ pub(super) fn prepare(ghost: &gst::GhostPad, target: &gst::Pad) {
     let _ = ghost.set_active(true);
     target.sticky_events_foreach(|event| {
         let _ = ghost.store_sticky_event(event);
-        std::ops::ControlFlow::Continue(gst::EventForeachAction::Keep)
+        ControlFlow::Continue(gst::EventForeachAction::Keep)
     });
 }
 
@@ -275,7 +307,8 @@ mod tests {
             count.fetch_add(event.iter().count(), Relaxed);
             gst::PadProbeReturn::Ok
         });
-        keep_headers(&src);
+        let bin = SourceBin::new("source");
+        bin.watch_events(&src);
         let headers = gst::Structure::builder("http-headers").build();
         src.push_event(gst::event::StreamStart::new("stream"));
         src.push_event(gst::event::CustomDownstreamSticky::new(headers));

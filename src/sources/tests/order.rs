@@ -6,6 +6,17 @@ use super::*;
 
 const CAPS: &str = "audio/x-raw,format=S16LE,rate=8000,channels=1,layout=interleaved";
 
+fn rank(pad: &gst::Pad) -> usize {
+    let (bin, name) = (pad.parent().expect("its bin"), pad.name());
+    let is_audio = name.starts_with("audio");
+    let kind = if is_audio { Kind::Audio } else { Kind::Video };
+    let tracks = tracks(&bin, kind);
+    let own = tracks
+        .iter()
+        .position(|track| track.pad.as_ref() == Some(pad));
+    own.expect("its place")
+}
+
 /// The streams of a description, each named by an appsrc, and pushed when the test wants it.
 struct Streams {
     player: Player,
