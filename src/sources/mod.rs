@@ -13,6 +13,7 @@ mod element;
 mod failure;
 mod find;
 mod flv;
+mod mpegts;
 mod order;
 mod parse;
 mod plug;

@@ -66,6 +66,9 @@ pub(super) fn kind_of_name(name: &str) -> Option<Kind> {
     kinds.into_iter().find(|kind| kind.name() == name)
 }
 
+pub(super) const TS_DEMUXER: &str = "tsdemux";
+const MPEG_TS: &str = "video/mpegts";
+
 /// Where a pad leads.
 pub(super) enum Route {
     /// A stream, normalised by these elements, in order.
@@ -80,13 +83,18 @@ impl Route {
     /// Without caps the data says what it is, so typefinding decides.
     pub(super) fn of(caps: Option<&gst::CapsRef>) -> Result<Self, Error> {
         let Some(caps) = caps else {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         };
         let is = |name| caps.structure(0).is_some_and(|s| s.name() == name);
         if is("video/x-flv") {
             // parsebin waits until all streams have shown themselves. Live FLV has its video up to
             // a GOP after its audio, and neither may wait for the other.
             return make("flvdemux").map(Self::Demux);
+        }
+        if is(MPEG_TS)
+            && let Ok(demuxer) = make(TS_DEMUXER)
+        {
+            return Ok(Self::Demux(demuxer));
         }
         if is("application/x-hls") && gst::version() < super::uri::ADAPTIVE_WORKS {
             // parsebin would take hlsdemux2.
@@ -96,7 +104,7 @@ impl Route {
             return Self::depayloaded(depayloader);
         }
         if is_container(caps) {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         }
         match kind_of_caps(caps) {
             Some(kind) => Ok(Self::Stream(kind, normalisers(caps)?)),
@@ -108,7 +116,7 @@ impl Route {
     fn depayloaded(factory: &'static str) -> Result<Self, Error> {
         let depayloader = make(factory)?;
         let Some(form) = access_unit::form(&depayloader) else {
-            return make("parsebin").map(Self::Demux);
+            return parsebin().map(Self::Demux);
         };
         Ok(match Self::behind(&form)? {
             Self::Stream(kind, elements) => {
@@ -136,6 +144,20 @@ pub(super) fn make(factory: &'static str) -> Result<gst::Element, Error> {
     gst::ElementFactory::make(factory)
         .build()
         .map_err(|_| Error::MissingElement(factory))
+}
+
+/// parsebin that leaves MPEG-TS to us: inside it, tsdemux of 1.22 and 1.24 brings no data of a stream that is added later.
+fn parsebin() -> Result<gst::Element, Error> {
+    let parsebin = make("parsebin")?;
+    if make(TS_DEMUXER).is_ok() {
+        parsebin.connect("autoplug-continue", false, |values| {
+            let caps = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
+            let media = caps.as_ref().and_then(|caps| caps.structure(0));
+            let continues = media.is_none_or(|media| media.name() != MPEG_TS);
+            Some(continues.to_value())
+        });
+    }
+    Ok(parsebin)
 }
 
 fn is_container(caps: &gst::CapsRef) -> bool {

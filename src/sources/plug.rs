@@ -7,6 +7,7 @@
 use gst::prelude::*;
 
 use super::bin::{SourceBin, Stream};
+use super::mpegts::is_ts;
 use super::parse::{Kind, Route, announced_kind, make};
 use super::unusable::{Known, Unusable};
 use super::{CAT, Error, flv};
@@ -20,7 +21,9 @@ impl SourceBin {
     pub(super) fn route(&self, pad: &gst::Pad, caps: Option<&gst::CapsRef>) {
         let route = match Route::of(caps) {
             // parsebin gives such a pad only if it knows no further.
-            Ok(Route::Demux(_)) if is_from(pad, "parsebin") => Ok(Route::Ignore),
+            Ok(Route::Demux(demuxer)) if is_from(pad, "parsebin") && !is_ts(&demuxer) => {
+                Ok(Route::Ignore)
+            }
             route => route,
         };
         self.take(pad, route, caps);
@@ -91,6 +94,9 @@ impl SourceBin {
     fn plug_demuxer(&self, pad: &gst::Pad, demuxer: &gst::Element) -> Result<(), String> {
         self.add(demuxer).map_err(|error| error.to_string())?;
         self.watch(demuxer);
+        if is_ts(demuxer) {
+            self.watch_programmes(demuxer);
+        }
         let factory = demuxer.factory();
         if factory.is_some_and(|factory| factory.name() == "flvdemux") {
             flv::watch_codecs(self, demuxer);
@@ -148,6 +154,7 @@ impl SourceBin {
             source: pad.clone(),
             elements: elements.clone(),
             outlet: None,
+            is_settled: false,
         });
         for element in elements.iter().rev() {
             element
@@ -196,13 +203,14 @@ impl SourceBin {
 
 /// souphttpsrc tells downstream what it has asked its server for, with the address and all that authorises it. Whoever
 /// follows the outputs might show it.
-fn keep_headers(pad: &gst::Pad) {
+pub(super) fn keep_headers(pad: &gst::Pad) {
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| {
         let is_headers = info
             .event()
             .is_some_and(|event| event.has_name("http-headers"));
         match is_headers {
-            true => gst::PadProbeReturn::Drop,
+            // What is dropped would be tried again with each buffer.
+            true => gst::PadProbeReturn::Handled,
             false => gst::PadProbeReturn::Ok,
         }
     });
