@@ -333,9 +333,19 @@ fn no_more_pads_is_said_when_every_input_has_shown_its_own() {
 
 #[test]
 fn files_are_played_at_their_pace_and_the_end_of_all_is_the_end() {
+    play_to_the_end("mp4");
+}
+
+/// Its demuxer is not parsebin's.
+#[test]
+fn files_of_mpeg_ts_end_as_others_do() {
+    play_to_the_end("ts");
+}
+
+fn play_to_the_end(container: &str) {
     let (primary, backup) = (
-        Recording::new(Look::Primary, 2, "mp4"),
-        Recording::new(Look::Backup, 4, "mp4"),
+        Recording::new(Look::Primary, 2, container),
+        Recording::new(Look::Backup, 4, container),
     );
     let programme = Programme::new()
         .set("primary-uri", primary.uri())

@@ -14,6 +14,7 @@
 //! linked. Each stream has a queue, thus a thread of its own, and is exposed by it, so none waits
 //! for another; but for what comes in real time over one connection, where nobody holds a stream up.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -253,6 +254,8 @@ pub(super) struct State {
     pub(super) unsettled: Vec<gst::Object>,
     /// How many pads an element is going to have.
     pub(super) announced: Vec<(gst::Element, usize)>,
+    /// The streams, by id, of the present programme of each demuxer of MPEG-TS.
+    pub(super) programmes: Vec<(gst::Element, BTreeSet<String>)>,
     /// Whether no-more-pads was emitted.
     pub(super) told: bool,
     /// Streams have no queues.
@@ -275,6 +278,8 @@ pub(super) struct Stream {
     pub(super) source: gst::Pad,
     pub(super) elements: Vec<gst::Element>,
     pub(super) outlet: Option<gst::Pad>,
+    /// It is of a programme that its demuxer has brought as a whole.
+    pub(super) is_settled: bool,
 }
 
 impl Stream {
@@ -368,8 +373,9 @@ mod imp {
             if let gst::MessageView::StreamCollection(collection) = message.view()
                 && let Some(by) = message.src()
             {
-                let streams = collection.stream_collection().len();
-                self.obj().announced(by, streams);
+                let collection = collection.stream_collection();
+                self.obj().programme_is(by, &collection);
+                self.obj().announced(by, collection.len());
             }
             self.parent_handle_message(message);
         }

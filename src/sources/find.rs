@@ -79,6 +79,9 @@ impl SourceBin {
             return;
         }
         let is_ours = element.parent().as_ref() == Some(self.upcast_ref());
+        if is_ours && self.continues(element, pad) {
+            return;
+        }
         self.state().unsettled.push(pad.clone().upcast());
         if is_ours {
             self.place(element, pad);

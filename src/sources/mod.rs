@@ -16,6 +16,7 @@ mod flv;
 mod flv_tags;
 mod language;
 mod memory;
+mod mpegts;
 mod order;
 mod parse;
 mod plug;

@@ -114,6 +114,13 @@ impl<P: PartialEq + Clone> Order<P> {
         self.all.retain(|other| other.pad.as_ref() != Some(pad));
     }
 
+    /// The stream of the one pad goes on at the other.
+    pub(super) fn replaced(&mut self, old: &P, new: &P) {
+        if let Some(announced) = self.of(old) {
+            announced.pad = Some(new.clone());
+        }
+    }
+
     /// All of a kind, in order, each with its pad, if it is there, and its language. Those that were only said to come
     /// hold their places where it is still `waiting` for them.
     pub(super) fn tracks(&self, kind: Kind, waiting: bool) -> Vec<(Option<P>, Option<Language>)> {
@@ -175,6 +182,10 @@ mod tests {
         for (pad, place) in [("a", 0), ("b", 1), ("c", 2), ("v", 0), ("w", 1)] {
             assert_eq!(rank(&order, pad), place, "{pad}");
         }
+        // One that continues at another pad keeps its place.
+        order.replaced(&"b", &"e");
+        assert_eq!((rank(&order, "e"), rank(&order, "c")), (1, 2));
+        order.replaced(&"e", &"b");
         // One that turns out to be something else, and one that goes, leave their places.
         order.set_kind(&"a", None);
         assert_eq!((rank(&order, "b"), rank(&order, "c")), (0, 1));

@@ -67,6 +67,8 @@ pub(super) fn kind_of_name(name: &str) -> Option<Kind> {
 }
 
 const FLV: &str = "video/x-flv";
+pub(super) const TS_DEMUXER: &str = "tsdemux";
+const MPEG_TS: &str = "video/mpegts";
 
 /// Where a pad leads.
 pub(super) enum Route {
@@ -90,6 +92,11 @@ impl Route {
             // parsebin waits until all streams have shown themselves. Live FLV has its video up to
             // a GOP after its audio, and neither may wait for the other.
             return Ok(Self::Flv);
+        }
+        if is(caps, MPEG_TS)
+            && let Ok(demuxer) = make(TS_DEMUXER)
+        {
+            return Ok(Self::Demux(demuxer));
         }
         if is(caps, "application/x-hls") && gst::version() < super::uri::ADAPTIVE_WORKS {
             // parsebin would take hlsdemux2.
@@ -142,13 +149,15 @@ pub(super) fn make(factory: &'static str) -> Result<gst::Element, Error> {
         .map_err(|_| Error::MissingElement(factory))
 }
 
-/// parsebin, which leaves FLV to us. What has no caps may turn out to be that.
+/// parsebin, which leaves FLV and MPEG-TS to us. What has no caps may turn out to be that. Inside parsebin, tsdemux of 1.22 and
+/// 1.24 brings no data of a stream that is added later.
 fn parsebin() -> Result<gst::Element, Error> {
     let parsebin = make("parsebin")?;
-    parsebin.connect("autoplug-continue", false, |values| {
-        let caps = values.get(2).map(|value| value.get::<gst::Caps>());
-        let is_flv = matches!(caps, Some(Ok(caps)) if is(&caps, FLV));
-        Some((!is_flv).to_value())
+    let is_ts_ours = make(TS_DEMUXER).is_ok();
+    parsebin.connect("autoplug-continue", false, move |values| {
+        let caps = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
+        let is_ours = |caps: gst::Caps| is(&caps, FLV) || is_ts_ours && is(&caps, MPEG_TS);
+        Some((!caps.is_some_and(is_ours)).to_value())
     });
     Ok(parsebin)
 }

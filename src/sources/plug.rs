@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use gst::prelude::*;
 
 use super::bin::{SourceBin, Stream};
+use super::mpegts::is_ts;
 use super::parse::{Kind, Route, announced_kind, make};
 use super::unusable::{Known, Unusable};
 use super::{CAT, Error, flv};
@@ -22,7 +23,9 @@ impl SourceBin {
     pub(super) fn route(&self, pad: &gst::Pad, caps: Option<&gst::CapsRef>) {
         let route = match Route::of(caps) {
             // parsebin gives such a pad only if it knows no further.
-            Ok(Route::Demux(_)) if is_from(pad, "parsebin") => Ok(Route::Ignore),
+            Ok(Route::Demux(demuxer)) if is_from(pad, "parsebin") && !is_ts(&demuxer) => {
+                Ok(Route::Ignore)
+            }
             route => route,
         };
         self.take(pad, route, caps);
@@ -94,6 +97,9 @@ impl SourceBin {
     fn plug_demuxer(&self, pad: &gst::Pad, demuxer: &gst::Element) -> Result<(), String> {
         self.add(demuxer).map_err(|error| error.to_string())?;
         self.watch(demuxer);
+        if is_ts(demuxer) {
+            self.watch_programmes(demuxer);
+        }
         self.plug(pad, vec![demuxer.clone()])
     }
 
@@ -157,6 +163,7 @@ impl SourceBin {
             source: pad.clone(),
             elements: elements.clone(),
             outlet: None,
+            is_settled: false,
         });
         for element in elements.iter().rev() {
             element
@@ -171,7 +178,7 @@ impl SourceBin {
 
     /// Reads what the source says of this stream, and keeps back what is not for others: souphttpsrc tells downstream what it
     /// has asked its server for, with the address and all that authorises it. What follows the outputs might show it.
-    fn watch_events(&self, pad: &gst::Pad) {
+    pub(super) fn watch_events(&self, pad: &gst::Pad) {
         let bin = self.downgrade();
         pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |pad, info| {
             let Some(event) = info.event() else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 //! What the owner of a switch tells it and asks of it; a switch that stands alone is driven by its pads.
 
+use super::SwitchEvent;
 use super::beginning::Beginning;
 use super::imp::FailoverSwitch;
 use super::pace::Pace;
@@ -61,6 +62,8 @@ impl FailoverSwitch {
             sink.open = false;
             sink.gone = true;
         }
+        // Its end may not have got here before its pad went.
+        self.listen(SwitchEvent::StreamEnded { input, stream });
         self.consult(|policy, now| {
             policy.observe(now, Observation::StreamRemoved { input, stream });
         });

@@ -194,6 +194,7 @@ fn connection(said: Said) -> (Source, gst_app::AppSrc) {
 
 #[test]
 fn codecs_are_seen_in_pieces_of_any_size() {
+    gst::init().expect("GStreamer");
     for (size, said, body, name) in [
         (7, Said::ByCaps, &b"\x91av01\x12\0\x0a"[..], "AV1"),
         (1000, Said::ByCaps, b"\xa3vp09\0\0\0\x01", "VP9"),
@@ -306,6 +307,7 @@ fn a_file_whose_video_is_late_plays_to_its_end() {
 
 #[test]
 fn bytes_that_are_no_tag_are_an_error_in_words() {
+    gst::init().expect("GStreamer");
     let broken = [bytes(5, audio(1)), b"<html>offline</html>".to_vec()].concat();
     let page = b"<html>the stream is offline</html>".to_vec();
     for (bytes, words) in [(broken, "the FLV is broken"), (page, "an FLV header")] {
