@@ -11,9 +11,11 @@
 //! this one is complete.
 
 mod random_access;
+pub(crate) mod rtp;
 
 use gst::prelude::*;
 use random_access::{Codec, is_random_access};
+use rtp::Header;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,7 +104,10 @@ pub(crate) fn end_with_a_whole_one(depayloader: &gst::Element) {
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
     packets.add_probe(kinds, move |_, info| {
         match &info.data {
-            Some(gst::PadProbeData::Buffer(packet)) => torn.store(!has_marker(packet), Relaxed),
+            Some(gst::PadProbeData::Buffer(packet)) => {
+                let header = Header::of(packet);
+                torn.store(header.is_none_or(|header| !header.marker), Relaxed);
+            }
             Some(gst::PadProbeData::Event(event)) => {
                 ended.store(event.type_() == gst::EventType::Eos, Relaxed);
             }
@@ -116,14 +121,6 @@ pub(crate) fn end_with_a_whole_one(depayloader: &gst::Element) {
             false => gst::PadProbeReturn::Ok,
         }
     });
-}
-
-/// Of the header of an RTP packet (RFC 3550 5.1).
-fn has_marker(packet: &gst::BufferRef) -> bool {
-    let mut bytes = [0; 2];
-    // It panics where there is less than is asked for.
-    let is_read = packet.size() >= bytes.len() && packet.copy_to_slice(0, &mut bytes).is_ok();
-    is_read && bytes[1] & 0x80 != 0
 }
 
 /// What a stream has had so far to begin with.

@@ -60,6 +60,16 @@ fn remove(uris: &[&String]) {
     }
 }
 
+/// The primary has come to its end, and the backup is active.
+fn behind_the_end_of(primary: &str, backup: &str) -> Programme {
+    let programme = Programme::new()
+        .set("primary-uri", primary)
+        .set("backup-uri", backup)
+        .start();
+    programme.until_switches(2);
+    programme
+}
+
 /// What was told of languages of an input.
 fn told(record: &Record, input: i32) -> Vec<String> {
     let messages = record.messages.iter();
@@ -93,11 +103,7 @@ fn a_backup_with_its_languages_in_another_order_changes_none() {
         let backup = file(extension, "backup", &other_order, 20);
         for start in 0..starts {
             println!("{extension}, start {start}");
-            let programme = Programme::new()
-                .set("primary-uri", &primary)
-                .set("backup-uri", &backup)
-                .start();
-            programme.until_switches(2);
+            let programme = behind_the_end_of(&primary, &backup);
             programme.until_output_shows("audio_0", ENGLISH);
             programme.until_output_shows("audio_1", GERMAN);
             check_only(&programme, "audio_0", ENGLISH);
@@ -155,11 +161,7 @@ fn live_senders_that_die_and_come_back_keep_the_languages() {
 fn another_language_takes_what_is_left_and_is_told_of_once() {
     let primary = file("ts", "differs", &[("eng", ENGLISH), ("deu", GERMAN)], 2);
     let backup = file("ts", "french", &[("fra", FRENCH), ("eng", ENGLISH)], 20);
-    let programme = Programme::new()
-        .set("primary-uri", &primary)
-        .set("backup-uri", &backup)
-        .start();
-    programme.until_switches(2);
+    let programme = behind_the_end_of(&primary, &backup);
     programme.until_output_shows("audio_0", ENGLISH);
     programme.until_output_shows("audio_1", FRENCH);
     check_only(&programme, "audio_0", ENGLISH);
@@ -181,11 +183,7 @@ fn another_language_takes_what_is_left_and_is_told_of_once() {
 fn an_input_with_one_of_the_languages_leaves_the_other_silent() {
     let primary = file("ts", "both", &[("eng", ENGLISH), ("deu", GERMAN)], 2);
     let backup = file("ts", "german", &[("deu", GERMAN)], 20);
-    let programme = Programme::new()
-        .set("primary-uri", &primary)
-        .set("backup-uri", &backup)
-        .start();
-    programme.until_switches(2);
+    let programme = behind_the_end_of(&primary, &backup);
     programme.until_output_shows("audio_1", GERMAN);
     programme.until_output_shows("audio_0", Look::Slate);
     check_only(&programme, "audio_0", ENGLISH);
@@ -203,11 +201,7 @@ fn an_input_with_one_of_the_languages_leaves_the_other_silent() {
 fn what_says_no_language_comes_in_its_order() {
     let primary = file("ts", "tagged", &[("eng", ENGLISH), ("deu", GERMAN)], 2);
     let backup = file("ts", "untagged", &[("", GERMAN), ("", ENGLISH)], 20);
-    let programme = Programme::new()
-        .set("primary-uri", &primary)
-        .set("backup-uri", &backup)
-        .start();
-    programme.until_switches(2);
+    let programme = behind_the_end_of(&primary, &backup);
     programme.until_output_shows("audio_0", GERMAN);
     programme.until_output_shows("audio_1", ENGLISH);
     programme.finish(&ALL);

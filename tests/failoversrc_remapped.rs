@@ -24,6 +24,10 @@ const WHOLE: Streams = Streams {
     video: Some(Pid::Own),
     audio: Some(Pid::Own),
 };
+const MUTE: Streams = Streams {
+    audio: None,
+    ..WHOLE
+};
 /// Less than two frames of the picture, which come every 40 ms.
 const ONE_FRAME: gst::ClockTime = gst::ClockTime::from_mseconds(60);
 /// The clock of the programme is that of its picture: sound that has come without it is placed a moment otherwise.
@@ -75,18 +79,19 @@ fn check_unbroken(programme: &Programme, names: &[&str], longest_step: gst::Cloc
     }
 }
 
+/// One stream is there at first, and the other joins without interrupting it.
+fn joined_by_the_other(first: Streams, name: &str, longest_step: gst::ClockTime) {
+    let (_server, programme) = programme_of(&[first, WHOLE, WHOLE]);
+    let programme = programme.start();
+    programme.until_output_shows(name, Look::Primary);
+    programme.until_all_show(Look::Primary);
+    check_unbroken(&programme, &[name], longest_step);
+    programme.finish(&BOTH);
+}
+
 #[test]
 fn sound_that_a_later_map_adds_joins_the_picture() {
-    let mute = Streams {
-        audio: None,
-        ..WHOLE
-    };
-    let (_server, programme) = programme_of(&[mute, WHOLE, WHOLE]);
-    let programme = programme.start();
-    programme.until_output_shows("video_0", Look::Primary);
-    programme.until_all_show(Look::Primary);
-    check_unbroken(&programme, &["video_0"], ONE_FRAME);
-    programme.finish(&BOTH);
+    joined_by_the_other(MUTE, "video_0", ONE_FRAME);
 }
 
 #[test]
@@ -95,21 +100,12 @@ fn a_picture_that_a_later_map_adds_joins_the_sound() {
         video: None,
         ..WHOLE
     };
-    let (_server, programme) = programme_of(&[dark, WHOLE, WHOLE]);
-    let programme = programme.start();
-    programme.until_output_shows("audio_0", Look::Primary);
-    programme.until_all_show(Look::Primary);
-    check_unbroken(&programme, &["audio_0"], NEW_CLOCK);
-    programme.finish(&BOTH);
+    joined_by_the_other(dark, "audio_0", NEW_CLOCK);
 }
 
 #[test]
 fn a_backup_whose_map_adds_its_sound_is_complete_from_then_on() {
-    let mute = Streams {
-        audio: None,
-        ..WHOLE
-    };
-    let server = sent(&[mute, WHOLE, WHOLE]);
+    let server = sent(&[MUTE, WHOLE, WHOLE]);
     let programme = Programme::new()
         .set("primary-source", both(Look::Backup))
         .set("backup-uri", server.uri("live.ts"))
@@ -164,10 +160,6 @@ fn other_pids_of_all_streams_interrupt_nothing() {
 
 #[test]
 fn sound_that_is_away_for_less_than_the_timeout_is_no_switch() {
-    let mute = Streams {
-        audio: None,
-        ..WHOLE
-    };
     let back = Streams {
         audio: Some(Pid::Is(300)),
         ..WHOLE
@@ -175,7 +167,7 @@ fn sound_that_is_away_for_less_than_the_timeout_is_no_switch() {
     let parts: Vec<_> = (0..24)
         .map(|half_second| match half_second {
             0..10 => WHOLE,
-            10 => mute,
+            10 => MUTE,
             _ => back,
         })
         .collect();

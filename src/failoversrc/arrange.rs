@@ -100,21 +100,16 @@ impl FailoverSrc {
             return arranged;
         }
         for place in self.places(attempt, bin, kind, new) {
-            let is_waiting = place.now.is_none()
-                && (Some(&place.pad) == new || self.outputs().is_waiting(&place.pad));
-            if place.now.is_some_and(|now| now != place.wanted) {
+            if place.is_elsewhere() {
                 arranged.elsewhere.push((attempt, place.pad));
                 continue;
             }
-            if place.now.is_none() && !is_waiting {
-                continue;
-            }
-            if is_waiting {
-                if self
-                    .outputs()
-                    .fed_by(attempt, (kind, place.wanted))
-                    .is_some()
-                {
+            if place.now.is_none() {
+                if Some(&place.pad) != new && !self.outputs().is_waiting(&place.pad) {
+                    continue;
+                }
+                let fed_by = self.outputs().fed_by(attempt, (kind, place.wanted));
+                if fed_by.is_some() {
                     // By a stream that belongs elsewhere, and has not gone there yet.
                     self.hold(&place.pad, attempt);
                     continue;
@@ -189,9 +184,7 @@ impl FailoverSrc {
                 return;
             }
             let places = self.places(attempt, bin, kind, None);
-            let mut elsewhere = places
-                .iter()
-                .filter(|place| place.now.is_some_and(|now| now != place.wanted));
+            let mut elsewhere = places.iter().filter(|place| place.is_elsewhere());
             if let Some(place) = elsewhere.find(|place| place.pad == *pad) {
                 let language = place.language.map(|language| language.to_string());
                 let language = language.unwrap_or_else(|| "unknown".to_owned());

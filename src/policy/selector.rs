@@ -206,7 +206,7 @@ impl Selector {
             let cause = on_air.loss().map_or(Cause::Startup, |loss| loss.cause);
             return Some((successor?.id, cause));
         }
-        if let Some(whole) = successor.filter(|one| one.lack() < on_air.due_lack()) {
+        if let Some(whole) = successor.filter(|one| on_air.yields_to(one)) {
             return Some((whole.id, Cause::Incomplete));
         }
         self.returning(on_air, inputs, config)
@@ -227,7 +227,7 @@ impl Selector {
         }
         let first = inputs.iter().find(|input| !input.is_given_up());
         let first = first.filter(|input| input.is_healthy())?;
-        let whole = least_lacking(inputs.iter()).filter(|one| one.lack() < first.due_lack());
+        let whole = least_lacking(inputs.iter()).filter(|one| first.yields_to(one));
         Some(whole.unwrap_or(first))
     }
 

@@ -89,6 +89,11 @@ impl Input {
         self.due_lack
     }
 
+    /// It has had its time for something that the other one brings, and lacks more by that.
+    pub(super) fn yields_to(&self, other: &Self) -> bool {
+        other.lack < self.due_lack
+    }
+
     /// The last buffer of the stream that it lost first.
     pub(super) fn lost_since(&self) -> Option<Moment> {
         self.life.lost_since()

@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::bin::{Lifted, SourceBin, State, Stream};
-use super::parse::{Kind, announced_kind, kind_of_name};
+use super::parse::{Kind, announced_kind, is_made_by, kind_of_name};
 use super::plug::prepare;
 use super::unusable::Known;
 use crate::access_unit;
@@ -106,7 +106,7 @@ impl SourceBin {
 
     /// A session description tells rtspsrc of its streams before any of them comes.
     pub(super) fn expect_session(&self, element: &gst::Element) {
-        if !is_rtspsrc(element) {
+        if !is_made_by(element, "rtspsrc") {
             return;
         }
         let bin = self.downgrade();
@@ -353,16 +353,11 @@ fn number_in_session(pad: &gst::Pad) -> Option<u32> {
     let mut pads = targets(pad);
     let of_session = pads.find(|pad| {
         let element = pad.parent_element();
-        element.is_some_and(|element| is_rtspsrc(&element))
+        element.is_some_and(|element| is_made_by(&element, "rtspsrc"))
     })?;
     let name = of_session.name();
     let mut numbers = name.split('_').filter_map(|word| word.parse().ok());
     numbers.next()
-}
-
-fn is_rtspsrc(element: &gst::Element) -> bool {
-    let factory = element.factory();
-    factory.is_some_and(|factory| factory.name() == "rtspsrc")
 }
 
 /// A bin that hides nothing: not a subclass with a mind of its own, such as decodebin.

@@ -52,7 +52,7 @@ impl Recollection {
         self.needs_tcp.store(needs_tcp, Relaxed);
     }
 
-    /// Opens this port, if it is not open, and leads whoever calls there to another one. Returns which.
+    /// Opens this port, if it is not open, and leads each caller to another one. Returns which.
     pub(super) fn lead_on(&self, local: SocketAddr) -> io::Result<u16> {
         let line = self.line.upgrade().ok_or(io::ErrorKind::NotConnected)?;
         let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);

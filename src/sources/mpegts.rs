@@ -12,7 +12,7 @@ use gst::prelude::*;
 
 use super::CAT;
 use super::bin::{SourceBin, State};
-use super::parse::{TS_DEMUXER, kind_of_caps};
+use super::parse::{TS_DEMUXER, is_made_by, kind_of_caps};
 
 /// Streams are interleaved this loosely at most: what begins so near to where the last programme stood is on its clock.
 const SAME_CLOCK: Duration = Duration::from_secs(2);
@@ -172,8 +172,7 @@ fn is_of(pad: &gst::Pad, element: &gst::Element) -> bool {
 }
 
 pub(super) fn is_ts(demuxer: &gst::Element) -> bool {
-    let factory = demuxer.factory();
-    factory.is_some_and(|factory| factory.name() == TS_DEMUXER)
+    is_made_by(demuxer, TS_DEMUXER)
 }
 
 #[cfg(test)]

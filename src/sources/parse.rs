@@ -149,11 +149,16 @@ pub(super) fn make(factory: &'static str) -> Result<gst::Element, Error> {
         .map_err(|_| Error::MissingElement(factory))
 }
 
+/// Whether this factory made an element.
+pub(super) fn is_made_by(element: &gst::Element, factory: &str) -> bool {
+    element.factory().is_some_and(|by| by.name() == factory)
+}
+
 /// parsebin, which leaves FLV and MPEG-TS to us. What has no caps may turn out to be that. Inside parsebin, tsdemux of 1.22 and
 /// 1.24 brings no data of a stream that is added later.
 fn parsebin() -> Result<gst::Element, Error> {
     let parsebin = make("parsebin")?;
-    let is_ts_ours = make(TS_DEMUXER).is_ok();
+    let is_ts_ours = gst::ElementFactory::find(TS_DEMUXER).is_some();
     parsebin.connect("autoplug-continue", false, move |values| {
         let caps = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok());
         let is_ours = |caps: gst::Caps| is(&caps, FLV) || is_ts_ours && is(&caps, MPEG_TS);

@@ -10,7 +10,7 @@ use gst::prelude::*;
 
 use super::bin::{SourceBin, Stream};
 use super::mpegts::is_ts;
-use super::parse::{Kind, Route, announced_kind, make};
+use super::parse::{Kind, Route, announced_kind, is_made_by, make};
 use super::unusable::{Known, Unusable};
 use super::{CAT, Error, flv};
 
@@ -276,9 +276,8 @@ fn queue() -> Result<gst::Element, Error> {
 }
 
 fn is_from(pad: &gst::Pad, factory: &str) -> bool {
-    pad.parent_element()
-        .and_then(|element| element.factory())
-        .is_some_and(|made_by| made_by.name() == factory)
+    let element = pad.parent_element();
+    element.is_some_and(|element| is_made_by(&element, factory))
 }
 
 /// Makes a ghost pad know what its target already knows, before anybody can see it.

@@ -108,7 +108,7 @@ impl Line {
         self.local == local
     }
 
-    /// Whoever calls from now on is led to a port of the loopback that was free. Returns which.
+    /// A call from now on is led to a port of the loopback that was free. Returns which.
     pub(super) fn lead_on(&self) -> io::Result<u16> {
         let free = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = free.local_addr()?.port();

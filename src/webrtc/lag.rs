@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use gst::prelude::*;
 
 use super::CAT;
-use super::rtp::Header;
+use crate::access_unit::rtp::Header;
 
 /// Later than before by this. A jitter buffer begins anew for more than a second.
 const LATE: i64 = 500_000_000;

@@ -65,7 +65,6 @@ mod link;
 mod media;
 mod pads;
 mod peer;
-mod rtp;
 mod sdp;
 mod session;
 mod signalling;

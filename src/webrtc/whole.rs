@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
-use super::rtp::Header;
+use crate::access_unit::rtp::Header;
 
 /// Watches packets go into the depayloader, and holds back what it should not send.
 pub(super) fn only(depayloader: &gst::Element) {

@@ -17,6 +17,13 @@ pub(in crate::failoversrc) struct Place {
     pub(in crate::failoversrc) wanted: usize,
 }
 
+impl Place {
+    /// It feeds another output than it should.
+    pub(in crate::failoversrc) fn is_elsewhere(&self) -> bool {
+        self.now.is_some_and(|now| now != self.wanted)
+    }
+}
+
 /// An output whose language an input does not bring, and what it brings there.
 pub(in crate::failoversrc) struct Difference {
     pub(in crate::failoversrc) output: String,

@@ -2,18 +2,18 @@
 //! What the header of an RTP packet says (RFC 3550, 5.1).
 
 #[derive(Clone, Copy)]
-pub(super) struct Header {
+pub(crate) struct Header {
     /// The last packet of its picture.
-    pub(super) marker: bool,
-    pub(super) number: u16,
+    pub(crate) marker: bool,
+    pub(crate) number: u16,
     /// That of its picture, by the sender's clock.
-    pub(super) timestamp: u32,
+    pub(crate) timestamp: u32,
     /// The SSRC.
-    pub(super) source: u32,
+    pub(crate) source: u32,
 }
 
 impl Header {
-    pub(super) fn of(buffer: &gst::BufferRef) -> Option<Self> {
+    pub(crate) fn of(buffer: &gst::BufferRef) -> Option<Self> {
         let mut bytes = [0; 12];
         // It panics where there is less than is asked for.
         if buffer.size() < bytes.len() {
